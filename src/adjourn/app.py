@@ -15,7 +15,7 @@ import attrs
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.claimed import ClaimedJob
-from adjourn._domain.job_limits import checked_queue_limits
+from adjourn._domain.job_limits import checked_queue_limits, declared_limits
 from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.progress import progress_text
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
@@ -32,7 +32,7 @@ from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
 from adjourn.events import Events
 from adjourn.events.log import logged
-from adjourn.limits import Limit
+from adjourn.limits import Limit, Scope
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
@@ -109,6 +109,7 @@ class App(blueprints.Blueprint, SendsEvents):
         self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events
+        self.job_manager.declares = self._declares
         self._replacing = threading.Lock()
         self._resolvers: dict[str, tasks.TaskResolver] = {}
         builtin_tasks.builtin.apps.add(self)
@@ -142,6 +143,7 @@ class App(blueprints.Blueprint, SendsEvents):
         other.connector = _checked(connector)
         other.job_manager = self._manager_of(connector, self.job_manager.schema)
         other.events = other.job_manager.events = Events(self.events)
+        other.job_manager.declares = other._declares
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
         other._replacing = threading.Lock()
         return other
@@ -191,6 +193,7 @@ class App(blueprints.Blueprint, SendsEvents):
             self.connector = connector
             self.job_manager = self._manager_of(connector, self.job_manager.schema if schema is None else schema)
             self.job_manager.events = self.events
+            self.job_manager.declares = self._declares
             yield
         finally:
             self.connector, self.job_manager = former
@@ -198,6 +201,9 @@ class App(blueprints.Blueprint, SendsEvents):
     def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:
         """Make the manager of the jobs that a connector reaches."""
         return JobManager(connector, schema)
+
+    def _declares(self) -> Mapping[tuple[Scope, str], Limit]:
+        return declared_limits(((task.name, task.limits) for task in self.tasks.values()), self.queue_limits)
 
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""

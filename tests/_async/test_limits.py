@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -412,3 +413,18 @@ async def test_jobs_whose_key_is_refused_are_not_stored(app: adjourn.App) -> Non
     assert await task.configure(limit_key="k").defer_async()
     (counts,) = await app.job_manager.list_tasks_async()
     assert counts["todo"] == 1
+
+
+async def test_a_limit_that_nobody_has_declared_is_set_with_a_warning(app: adjourn.App) -> None:
+    @app.task(name="thumbnail", limits=[adjourn.Limit(key="tenant", concurrency=5, name="tenants")])
+    def thumbnail(tenant: str) -> None: ...
+
+    with pytest.warns(UserWarning, match="name='tennants': no program has declared .*; did you mean 'tenants'?"):
+        assert await app.job_manager.set_limit_async(name="tennants", concurrency=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await app.job_manager.set_limit_async(name="tenants", concurrency=1)
+        await app.job_manager.set_limit_async(name="tennants", concurrency=2)
+        # Another program has declared it.
+        await adjourn.App(connector=app.connector).job_manager.set_limit_async(name="tenants", concurrency=3)
+        await app.job_manager.set_limit_async(queue="not there yet", concurrency=2)

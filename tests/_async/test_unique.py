@@ -294,7 +294,7 @@ async def test_a_job_of_a_unique_task_cannot_have_a_queueing_lock_instead(app: a
         InvalidOption, match=r"queueing_lock='q': task index is unique.*Unique\(key='q', over=\['todo'\]\)"
     ):
         index.configure(queueing_lock="q")
-    with pytest.raises(InvalidOption, match="unique=.*task mail has the queueing lock 'mail'"):
+    with pytest.raises(InvalidOption, match=r"unique=.*task mail has the queueing lock 'mail'"):
         mail.configure(unique=Unique(args=["doc"]))
     with pytest.raises(InvalidOption, match="task index is unique"):
         app.periodic(cron="@daily", queueing_lock="q")(index)

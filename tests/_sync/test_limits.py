@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -405,3 +406,18 @@ def test_jobs_whose_key_is_refused_are_not_stored(app: adjourn.App) -> None:
     assert task.configure(limit_key="k").defer()
     (counts,) = app.job_manager.list_tasks()
     assert counts["todo"] == 1
+
+
+def test_a_limit_that_nobody_has_declared_is_set_with_a_warning(app: adjourn.App) -> None:
+    @app.task(name="thumbnail", limits=[adjourn.Limit(key="tenant", concurrency=5, name="tenants")])
+    def thumbnail(tenant: str) -> None: ...
+
+    with pytest.warns(UserWarning, match="name='tennants': no program has declared .*; did you mean 'tenants'?"):
+        assert app.job_manager.set_limit(name="tennants", concurrency=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        app.job_manager.set_limit(name="tenants", concurrency=1)
+        app.job_manager.set_limit(name="tennants", concurrency=2)
+        # Another program has declared it.
+        adjourn.App(connector=app.connector).job_manager.set_limit(name="tenants", concurrency=3)
+        app.job_manager.set_limit(queue="not there yet", concurrency=2)

@@ -306,6 +306,19 @@ def test_a_job_that_does_not_exist_is_an_error(typed: Typed, command: str) -> No
         ("change 1 task=mail priority=1", "change takes the ids of jobs, or filters, and not both"),
         ("change 1 now=yes at=2030-01-01T00:00+00:00", "at and now exclude each other"),
         ("cancel one", "ID='one' is not a whole number"),
+        ("list_jobs finished_after=yesterday", "is not a time"),
+        ("set_limit", "write set_limit queue=NAME"),
+        ("set_limit queue=a task=b concurrency=1", "write set_limit queue=NAME"),
+        ("set_limit queue=mail", "set it to what? Write concurrency=NUMBER"),
+        ("set_limit queue=mail rate=often", "rate='often': write NUMBER/SECONDS"),
+        ("set_limit queue=mail rate=0/5", "rate='0/5': write NUMBER/SECONDS"),
+        ("set_limit queue=mail concurrency=many", "concurrency='many' is not a whole number"),
+        ("reset_limit", "write reset_limit queue=NAME"),
+        ("list_workflows status=todo", "status='todo': pass one of running, succeeded"),
+        ("show_workflow", "write show_workflow ID"),
+        ("cancel_workflow", "write cancel_workflow ID"),
+        ("cancel_workflow 1 abort=perhaps", "abort='perhaps' is neither yes"),
+        ("retry_workflow 1 2", "write retry_workflow ID"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_does(typed: Typed, line: str, complaint: str) -> None:
@@ -545,3 +558,69 @@ def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed)
     app.job_manager.set_limit(queue="mail", concurrency=3, rate=adjourn.Rate(10, 60))
     assert typed("list_limits")[1][:2] == ["queue", "mail"]
     assert "10 in 60 s" in " ".join(typed("list_limits")[1])
+
+
+def test_jobs_are_listed_by_their_error_and_by_when_they_ended(
+    app: adjourn.App, typed: Typed, observer: psycopg.Connection
+) -> None:
+    first, second, third = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"}, {"to": "c"})
+    fail(observer, first)
+    fail(observer, second)
+    app.job_manager.cancel_jobs([second, third])
+    assert [row[0] for row in typed("list_jobs error=address")[1:]] == [str(first), str(second)]
+    assert [row[0] for row in typed("list_jobs error=ValueError finished_after=2001-01-01T00:00+00:00")[1:]] == [
+        str(second)
+    ]
+    assert [row[0] for row in typed("list_jobs finished_after=2001-01-01T00:00Z")[1:]] == [str(second), str(third)]
+    assert typed("list_jobs finished_before=2001-01-01T00:00+00:00") == [["(none)"]]
+    assert typed("list_jobs error=nothing") == [["(none)"]]
+
+
+def test_limits_are_set_and_taken_back(app: adjourn.App, typed: Typed) -> None:
+    assert typed("set_limit queue=mail concurrency=3 rate=10/60,100/3600") == [
+        ["The", "limit", "of", "queue", "mail", "is", "set"]
+    ]
+    (_, row) = typed("list_limits")
+    assert row[:3] == ["queue", "mail", "3"]
+    assert "10 in 60 s, 100 in 3600 s" in " ".join(row)
+    assert typed("set_limit queue=mail rate=none") == [["The", "limit", "of", "queue", "mail", "is", "set"]]
+    assert typed("set_limit queue=mail rate=none") == [
+        ["The", "limit", "of", "queue", "mail", "was", "set", "so", "already"]
+    ]
+    (limit,) = app.job_manager.list_limits()
+    assert (limit.concurrency, limit.rate) == (3, ())
+    assert typed("reset_limit queue=mail") == [
+        ["The", "limit", "of", "queue", "mail", "is", "what", "programs", "declare"]
+    ]
+    assert typed("reset_limit queue=mail") == [["The", "limit", "of", "queue", "mail", "was", "not", "set"]]
+    assert typed("set_limit name=tenants concurrency=2") == [["The", "limit", "tenants", "is", "set"]]
+
+
+def test_workflows_are_seen_cancelled_and_retried(app: adjourn.App, typed: Typed) -> None:
+    ids = []
+    for name in ("import", "export"):
+        flow = app.workflow(name)
+        flow.map(app.tasks["mail"], [{"to": "a"}, {"to": "b"}])
+        ids.append(flow.defer().id)
+    first, second = ids
+    header, *rows = typed("list_workflows")
+    assert header[:7] == ["id", "name", "status", "jobs", "remaining", "failed", "cancelled"]
+    assert [row[:7] for row in rows] == [
+        [str(second), "export", "running", "2", "2", "0", "0"],
+        [str(first), "import", "running", "2", "2", "0", "0"],
+    ]
+    assert typed("list_workflows limit=1")[-1] == f"There are more: add after={second}".split()
+    assert [row[0] for row in typed(f"list_workflows after={second}")[1:]] == [str(first)]
+    assert typed(f"cancel_workflow {first}") == [f"Workflow {first} is cancelled, with 2 jobs".split()]
+    assert [row[0] for row in typed("list_workflows status=cancelled")[1:]] == [str(first)]
+    shown = typed(f"show_workflow {first}")
+    assert ["status", "cancelled"] in shown
+    assert shown[-1] == f"Its jobs: list_jobs workflow_id={first}".split()
+    assert typed(f"retry_workflow {first}") == [f"Workflow {first}: 2 jobs run again".split()]
+    assert typed("list_workflows status=cancelled") == [["(none)"]]
+    assert typed(f"cancel_workflow {first} abort=yes")[0][2:4] == ["is", "cancelled,"]
+    done = app.workflow().defer().id
+    assert typed(f"cancel_workflow {done}") == [f"Workflow {done} has succeeded already".split()]
+    for command in ("show_workflow", "cancel_workflow", "retry_workflow"):
+        with pytest.raises(adjourn.AdjournException, match="There is no workflow 987654321"):
+            typed(f"{command} 987654321")

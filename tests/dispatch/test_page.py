@@ -92,6 +92,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         flow.add(app.tasks["add"], task_kwargs={"name": "w"})
         stored = flow.defer()
         assert manager.get_workflow(stored.id).remaining == 1
+        assert [each.id for each in manager.list_workflows()] == [stored.id]
         with pytest.raises(adjourn.exceptions.WaitTimeout):
             manager.wait_for_workflow(stored.id, timeout=0)
         assert manager.close_workflow(app.workflow().open().id)

@@ -521,9 +521,8 @@ def drop_old(actor: Actor) -> None:
 def look(actor: Actor) -> None:
     """Read jobs, and wait for the ends of some."""
     actor.run("watch_jobs", ids=actor.some_ids())
-    nothing = dict.fromkeys(
-        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id", "limit")
-    )
+    names = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
+    nothing = dict.fromkeys((*names, "error", "finished_after", "finished_before", "limit"))
     actor.run("list_jobs", **nothing, after_id=0)
     for job_id in actor.some_ids():
         actor.run("get_job_status", job_id=job_id)

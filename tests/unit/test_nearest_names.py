@@ -227,4 +227,51 @@ def test_a_task_that_was_probably_meant_is_named(capsys: pytest.CaptureFixture[s
         options = cli.make_parser(app=lambda: app).parse_args(["pause", f"--task={name}"])
         assert options.run(options) == 0
     printed = capsys.readouterr()
-    assert (printed.err, printed.out) == (told, f"Task {name} is paused\n")
+    assert printed.out == f"Task {name} is paused\n"
+    assert printed.err.endswith(told.partition(";")[2])
+    assert bool(printed.err) == (name != "shop.send")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "pause task=shop.sned",
+            "there is no task 'shop.sned' here, and no job of it waits or runs; did you mean 'shop.send'?",
+        ),
+        ("pause task=report", "there is no task 'report' here, and no job of it waits or runs."),
+        ("pause queue=pictrues", "there is no queue 'pictrues' here, and no job in it waits or runs, and no worker"),
+        ("set_limit queue=pictrues concurrency=1", "; did you mean 'pictures'?"),
+        ("set_limit task=shop.sned rate=10/60", "; did you mean 'shop.send'?"),
+        ("set_limit name=tennants concurrency=1", "there is no limit 'tennants' here, and no program has declared"),
+        ("reset_limit name=tennants", "; did you mean 'tenants'?"),
+        ("pause queue=pictures", ""),
+        ("pause queue=waits", ""),
+        ("pause task=waits", ""),
+        ("set_limit queue=limited concurrency=1", ""),
+        ("set_limit task=shop.send concurrency=1", ""),
+        ("set_limit name=tenants concurrency=1", ""),
+    ],
+)
+def test_a_name_that_nobody_knows_is_taken_and_doubted(
+    capsys: pytest.CaptureFixture[str], words: str, told: str
+) -> None:
+    app = adjourn.App(connector=InMemoryConnector(), queue_limits={"limited": adjourn.Limit(concurrency=2)})
+
+    @app.task(name="shop.send", queue="pictures", limits=[adjourn.Limit(key="to", concurrency=1, name="tenants")])
+    def send(to: str) -> None: ...
+
+    with app.open():
+        app.configure_task("waits", queue="waits").defer()
+        Shell(app, Screen()).do(words.split())
+        printed = capsys.readouterr()
+    assert printed.out
+    assert told in printed.err
+    assert bool(printed.err) == bool(told)
+    command, place, *_ = words.split()
+    options = cli.make_parser(app=lambda: app).parse_args(["pause", f"--{place}"]) if command == "pause" else None
+    if options is not None:
+        with app.open():
+            app.configure_task("waits", queue="waits").defer()
+        assert options.run(options) == 0
+        assert told in capsys.readouterr().err

@@ -654,6 +654,39 @@ def test_blocking_calls_open_and_close_workflows() -> None:
         assert app.job_manager.close_workflow(stored.id)
 
 
+async def test_workflows_are_listed_the_newest_first_and_by_their_status(app: adjourn.App) -> None:
+    breaks(app, "bad")
+    ids = []
+    for name in ("bad", "by hand", "good", "stopped"):
+        flow = app.workflow(name)
+        node = add(flow, app, name)
+        stored = await flow.defer_async()
+        ids.append(stored.id)
+        if name == "by hand":
+            await app.job_manager.cancel_job_by_id_async(stored.job_id(node))
+        elif name == "stopped":
+            await app.job_manager.cancel_workflow_async(stored.id)
+    await Bench(app).drain()
+    for id_ in ids:
+        await app.job_manager.wait_for_workflow_async(id_, BOUND)
+    waits = app.workflow("waits")
+    waits.add(app.tasks["run"].configure(schedule_in={"hours": 1}), task_kwargs={"name": "waits"})
+    ids.append((await waits.defer_async()).id)
+    find = app.job_manager.list_workflows_async
+    listed = await find()
+    assert [(each.id, each.name, each.status) for each in listed] == [
+        (ids[4], "waits", "running"),
+        (ids[3], "stopped", "cancelled"),
+        (ids[2], "good", "succeeded"),
+        (ids[1], "by hand", "cancelled"),
+        (ids[0], "bad", "failed"),
+    ]
+    assert [each.id for each in await find(limit=2, before_id=ids[4])] == [ids[3], ids[2]]
+    for status in ("running", "succeeded", "failed", "cancelled"):
+        expected = [each.id for each in listed if each.status == status]
+        assert [each.id for each in await find(status=status)] == expected
+
+
 async def test_the_jobs_of_a_workflow_are_listed(app: adjourn.App) -> None:
     others = [await app.tasks["run"].defer_async(name=name) for name in "ab"]
     flow = app.workflow()

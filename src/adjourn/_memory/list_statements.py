@@ -33,6 +33,9 @@ def list_jobs(
     worker_id: int | None,
     waits_for: str | None,
     workflow_id: int | None,
+    error: str | None,
+    finished_after: datetime.datetime | None,
+    finished_before: datetime.datetime | None,
     after_id: int,
     limit: int | None,
 ) -> list[Row]:
@@ -45,6 +48,8 @@ def list_jobs(
         and worker_id in (None, job.worker_id)
         and workflow_id in (None, job.workflow_id)
         and job.id > after_id
+        and (error is None or error in last_error(job))
+        and _has_ended(job, finished_after, finished_before)
     ]
     return found[:limit]
 
@@ -75,10 +80,15 @@ def find_jobs(
         if job.id > after_id
         and job.status in statuses
         and (error is None or error in last_error(job))
-        and (finished_after is None or (job.finished_at is not None and job.finished_at >= finished_after))
-        and (finished_before is None or (job.finished_at is not None and job.finished_at < finished_before))
+        and _has_ended(job, finished_after, finished_before)
     ]
     return found[:limit]
+
+
+def _has_ended(job: JobRow, after: datetime.datetime | None, before: datetime.datetime | None) -> bool:
+    """Return whether a job has ended at a time or later, and before another."""
+    at = job.finished_at
+    return (after is None or (at is not None and at >= after)) and (before is None or (at is not None and at < before))
 
 
 def last_error(job: JobRow) -> str:

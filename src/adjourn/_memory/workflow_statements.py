@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from adjourn._domain.workflows import WorkflowState
 from adjourn._memory.limits import limit_of
 from adjourn._memory.revival import revive
 from adjourn._memory.rules import cancel_waiting, first_hold, stored_json, told_end, wake, wake_for
@@ -289,23 +290,32 @@ def _rows(names: Sequence[str], columns: Sequence[str | None]) -> list[Row]:
 @answers
 def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
     """Return a workflow."""
-    if (flow := tables.workflows.get(id)) is None:
-        return []
-    told = tables.arrivals.get(id, Arrival())
-    return [
-        {
-            "id": id,
-            "name": flow.name,
-            "jobs": flow.jobs,
-            "remaining": flow.remaining - told.ended,
-            "failed": flow.failed + told.failed,
-            "cancelled": flow.cancelled + told.cancelled,
-            "is_cancelled": flow.is_cancelled,
-            "is_open": flow.is_open,
-            "created_at": flow.created_at,
-            "finished_at": flow.finished_at,
-        }
+    return [_seen(tables, id)] if id in tables.workflows else []
+
+
+@answers
+def list_workflows(tables: Tables, *, status: str | None, before_id: int | None, limit: int) -> list[Row]:
+    """List the latest workflows."""
+    rows = [
+        _seen(tables, id_) for id_ in sorted(tables.workflows, reverse=True) if before_id is None or id_ < before_id
     ]
+    return [row for row in rows if status in (None, WorkflowState.from_row(row).status)][:limit]
+
+
+def _seen(tables: Tables, id_: int) -> Row:
+    flow, told = tables.workflows[id_], tables.arrivals.get(id_, Arrival())
+    return {
+        "id": id_,
+        "name": flow.name,
+        "jobs": flow.jobs,
+        "remaining": flow.remaining - told.ended,
+        "failed": flow.failed + told.failed,
+        "cancelled": flow.cancelled + told.cancelled,
+        "is_cancelled": flow.is_cancelled,
+        "is_open": flow.is_open,
+        "created_at": flow.created_at,
+        "finished_at": flow.finished_at,
+    }
 
 
 @answers

@@ -12,7 +12,10 @@ from adjourn.cli import flags
 
 DEFAULT_LIMIT = 50
 """How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
+JOB_FILTERS = (
+    *("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id"),
+    *("error", "finished_after", "finished_before"),
+)
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
 CANCEL_FILTERS = ("queue", "task", "error", "limit")
@@ -21,7 +24,7 @@ RETRY_OPTIONS = ("delay", "at")
 CHANGES = ("priority", "move_to", "at", "now")
 TIMES = ("finished_after", "finished_before", "at")
 NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
-FLAGS = ("live_only", "now")
+FLAGS = ("live_only", "now", "abort")
 
 USAGES = {
     "list_jobs": ("[FILTER=VALUE...] [details]", f"list jobs by id; filters: {', '.join(JOB_FILTERS)}"),
@@ -31,6 +34,24 @@ USAGES = {
     "list_workers": ("", "list workers, and the jobs that they run, as of their last heartbeats"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
+    "set_limit": (
+        "queue=NAME | task=NAME | name=NAME [concurrency=NUMBER] [rate=RATE]",
+        "set a limit of a queue, of a task, or of each key of a limit with a key; none lifts it",
+    ),
+    "reset_limit": (
+        "queue=NAME | task=NAME | name=NAME",
+        "take back what was set: what programs declare holds again",
+    ),
+    "list_workflows": ("[status=STATUS]", "list workflows, the newest first"),
+    "show_workflow": ("ID", "show how far a workflow has come"),
+    "cancel_workflow": (
+        "ID [abort=yes]",
+        "cancel the jobs of a workflow that wait, and with abort=yes ask running ones to stop",
+    ),
+    "retry_workflow": (
+        "ID",
+        "run the jobs of a workflow again that have failed, and what was cancelled because of them",
+    ),
     "list_pauses": ("", "list paused queues, tasks and schedules"),
     "pause": (
         "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]",

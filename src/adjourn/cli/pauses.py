@@ -8,6 +8,7 @@ from typing import Any
 
 from adjourn.app import App
 from adjourn.cli import applications, flags
+from adjourn.cli.doubts import doubt
 from adjourn.exceptions import AdjournException
 
 NO_CHANGE = {"paused": "is paused already", "resumed": "is not paused"}
@@ -37,10 +38,16 @@ def run(options: argparse.Namespace) -> int:
     if periodic_id is not None and not schedules:
         options.parser.error("--periodic-id: pass --schedule as well, which names the task.")
     app = applications.load_with_tasks(options) if schedules else applications.load(options)
-    for name in names:
-        applications.doubt_task(app, name)
     with app.open():
         manager, pauses = app.job_manager, options.word == "paused"
+        if pauses:
+            for queue in queues:
+                doubt(app, "queue", queue)
+        for name in names:
+            if pauses:
+                doubt(app, "task", name)
+            else:
+                applications.doubt_task(app, name)
         for_queues: Callable[[str], bool] = manager.pause_queue if pauses else manager.resume_queue
         for_tasks: Callable[[str], bool] = manager.pause_task if pauses else manager.resume_task
         for kind, given, change in (("Queue", queues, for_queues), ("Task", names, for_tasks)):

@@ -15,6 +15,8 @@ from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags, grammar
 from adjourn.cli.changes import Changes, complain
+from adjourn.cli.doubts import doubt
+from adjourn.cli.flows import Flows
 from adjourn.cli.grammar import (
     COUNT_FILTERS,
     DEFAULT_LIMIT,
@@ -23,17 +25,19 @@ from adjourn.cli.grammar import (
     USAGES,
     UsageError,
 )
+from adjourn.cli.limits import Limits
 from adjourn.cli.pauses import switch_schedules
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job, JobCounts, Status
+from adjourn.limits import Scope
 from adjourn.types import Row
 
 if TYPE_CHECKING:
     from adjourn.cli.tables import Screen
 
-HELP = "look at jobs, retry, change, cancel, abort and delete them"
+HELP = "look at jobs, retry, change, cancel, abort and delete them; and at workflows and limits"
 DESCRIPTION = """\
-Look at jobs; retry, change, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for
+Look at jobs; retry, change, cancel, abort or delete them. Look at workflows and limits, and change them. With COMMAND, the shell runs that one command and exits. Without, it asks for
 commands until `exit` or the end of the input.
 """
 EPILOG = """\
@@ -48,6 +52,9 @@ failed match. error=Timeout is in the class or the message of the last error; fi
 offset from UTC, and so is at=..., before which the jobs do not run; delay is in seconds. `change` gives jobs that wait another priority=5,
 another queue by move_to=slow, another time by at=..., or has them run at once by now=yes.
 
+A workflow is running, succeeded, failed or cancelled. A rate is NUMBER/SECONDS, as in rate=10/60, or several: rate=10/1,1000/3600. What
+set_limit sets holds until reset_limit, whatever programs declare.
+
 A list shows {limit} rows. limit=NUMBER shows more or fewer; after=VALUE, with the first column of the last row that you
 saw, shows the rows that follow.
 
@@ -57,6 +64,8 @@ examples:
   adjourn shell retry 42 43
   adjourn shell retry task=shop.mail error=Timeout yes
   adjourn shell change queue=mail task=shop.news priority=-5 move_to=slow yes
+  adjourn shell list_workflows status=failed
+  adjourn shell set_limit queue=mail concurrency=5 rate=100/60
 """
 
 
@@ -101,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class Shell(Changes, cmd.Cmd):
+class Shell(Changes, Limits, Flows, cmd.Cmd):
     """The commands, one method each, named after `USAGES`.
 
     Parameters
@@ -141,7 +150,7 @@ class Shell(Changes, cmd.Cmd):
         name, *arguments = words
         if name not in USAGES:
             raise UsageError(f"there is no command {name!r}{hint(name, USAGES)} These are: {', '.join(USAGES)}")
-        for word in arguments:
+        for word in arguments if name not in ("pause", "set_limit", "reset_limit") else ():
             if word.startswith("task="):
                 applications.doubt_task(self._app, word.removeprefix("task="))
         action: Callable[[list[str]], bool | None] = getattr(self, f"on_{name}")
@@ -225,11 +234,6 @@ class Shell(Changes, cmd.Cmd):
         rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
         self._screen.schedules(sorted(rows, key=lambda row: (row["task_name"], row["periodic_id"])))
 
-    def on_list_limits(self, words: list[str]) -> None:
-        """List the limits."""
-        grammar.filters(words, ())
-        self._screen.limits(self._app.job_manager.list_limits())
-
     def on_list_pauses(self, words: list[str]) -> None:
         """List what is paused."""
         grammar.filters(words, ())
@@ -259,7 +263,10 @@ class Shell(Changes, cmd.Cmd):
         if schedule is not None:
             for line in switch_schedules(self._app, schedule, periodic_id, pause=command == "pause"):
                 self._screen.say(line)
+        scopes: dict[str, Scope] = {"queue": "queue", "task": "task"}
         for scope, name in given.items():
+            if command == "pause":
+                doubt(self._app, scopes[scope], name)
             self._screen.say(f"{scope.capitalize()} {name} {f'is {done}' if changes[scope](name) else nothing}")
 
     def on_show(self, words: list[str]) -> None:

@@ -18,6 +18,7 @@ from adjourn.jobs import Job, Progress, Status
 from adjourn.limits import LimitState, Pause
 from adjourn.types import Row
 from adjourn.worker import RegisteredWorker
+from adjourn.workflows import WorkflowState
 
 STYLES = {
     Status.DOING: "cyan",
@@ -60,6 +61,9 @@ SCHEDULE_COLUMNS = (
     *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "paused_at", "seen_at"),
 )
 LIMIT_COLUMNS = ("scope", "name", "concurrency", "rates", "declared", "held", "waiting")
+WORKFLOW_COLUMNS = (
+    *("id", "name", "status", "jobs", "remaining", "failed", "cancelled", "is_open", "created_at", "finished_at"),
+)
 PAUSE_COLUMNS = ("scope", "name", "paused_at", "periodic_id")
 UNBOUNDED = 100_000
 """The width of output that is not a terminal: a program that reads it needs each row on one line."""
@@ -104,6 +108,18 @@ class Screen:
             for limit in limits
         )
         self._table(LIMIT_COLUMNS, rows)
+
+    def workflows(self, flows: Iterable[WorkflowState]) -> None:
+        """Print workflows, one a row."""
+        rows = ([getattr(flow, column) for column in WORKFLOW_COLUMNS] for flow in flows)
+        self._table(WORKFLOW_COLUMNS, rows)
+
+    def workflow(self, flow: WorkflowState) -> None:
+        """Print what is known of a workflow."""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for column in WORKFLOW_COLUMNS:
+            table.add_row(Text(column, style="bold"), _cell(column, getattr(flow, column)))
+        self._console.print(table)
 
     def pauses(self, pauses: Iterable[Pause]) -> None:
         """Print what is paused, one a row."""
@@ -161,7 +177,8 @@ def _cell(column: str, value: Any) -> Text:
     if isinstance(value, Progress):
         return Text(shown(_progress(value)))
     if column == "status":
-        return Text(str(value), style=STYLES.get(Status(value), ""))
+        # A workflow has statuses of its own.
+        return Text(str(value), style=STYLES.get(Status.DOING if value == "running" else Status(value), ""))
     if isinstance(value, str):
         return Text(shown(value))
     return Text(shown(json.dumps(value, ensure_ascii=False, default=str)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from adjourn import exceptions, sql, telemetry
@@ -14,6 +14,7 @@ from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
 from adjourn.events.log import LOGGED
+from adjourn.limits import Limit, Scope
 from adjourn.manager.actions import Actions
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.limits import Limits
@@ -47,6 +48,8 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     connector: ConnectorSource
     events: Events = LOGGED
+    declares: Callable[[], Mapping[tuple[Scope, str], Limit]] = staticmethod(dict)
+    """Returns the limits that the program declares."""
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
@@ -94,7 +97,9 @@ class JobManager(AsyncJobManager, SyncJobManager):
     @property
     def limits(self) -> Limits:
         """Pauses queues and tasks, and sets limits."""
-        return part_of(self, Limits)
+        limits = part_of(self, Limits)
+        limits.declares = self.declares
+        return limits
 
     @property
     def workers(self) -> Workers:

@@ -116,8 +116,9 @@ class Suite:
 
     async def _stored(self, face: Face, queue: str, connection: Any = None) -> list[Row]:
         """Return the jobs of a queue."""
-        names = ("id", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id", "limit")
-        filters = dict.fromkeys(names)
+        names = ("id", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
+        more = ("error", "finished_after", "finished_before", "limit")
+        filters = dict.fromkeys((*names, *more))
         return await face.execute("list_jobs", {**filters, "queue": queue, "after_id": 0}, connection)
 
     async def _check_have_ended(self, pids: set[int], observer: SessionFace, promise: str) -> None:

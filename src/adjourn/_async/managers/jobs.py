@@ -173,6 +173,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def wait_for_workflow_async(self) -> AsyncResults:
         return self.results
 
+    @forwards_to(AsyncWorkflows.list_workflows_async)
+    def list_workflows_async(self) -> AsyncWorkflows:
+        return self.workflows
+
     @forwards_to(AsyncWorkflows.get_workflow_async)
     def get_workflow_async(self) -> AsyncWorkflows:
         return self.workflows

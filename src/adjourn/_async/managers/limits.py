@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adjourn import sql
@@ -12,7 +13,9 @@ from adjourn._async.connectors.contract import AsyncConnectorSource
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_name
 from adjourn._domain.jobs import Job
+from adjourn._domain.spelling import hint
 from adjourn._domain.times import time_of
+from adjourn._runtime.callers import caller_stacklevel
 from adjourn.exceptions import AppNotOpen, InvalidOption
 from adjourn.limits import UNSET, Limit, LimitState, Pause, Rate, Scope, checked_rates
 
@@ -31,6 +34,8 @@ class AsyncLimits(AsyncStatementRunner):
     def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
         self._known: set[str] = set()
+        self.declares: Callable[[], Mapping[tuple[Scope, str], Limit]] = dict
+        """Returns the limits that the program declares."""
 
     async def pause_queue_async(self, queue: str) -> bool:
         """Start no more jobs of a queue. Jobs that run go on, and jobs can still be deferred.
@@ -105,6 +110,9 @@ class AsyncLimits(AsyncStatementRunner):
 
         Jobs that run when the number becomes smaller go on.
 
+        A queue or a task may be named before it has jobs, so any name is taken. A ``name`` that no program has declared so far is taken,
+        too, for jobs that come; a `UserWarning` says so.
+
         Parameters
         ----------
         queue, task, name
@@ -129,10 +137,14 @@ class AsyncLimits(AsyncStatementRunner):
         scope, place = _place(queue=queue, task=task, key=name)
         if concurrency is UNSET and rate is UNSET:
             raise InvalidOption("Pass concurrency, rate or both; None lifts the limit.")
-        if concurrency is UNSET or rate is UNSET:
-            old = next(
-                (each for each in await self.list_limits_async() if (each.scope, each.name) == (scope, place)), None
-            )
+        if concurrency is UNSET or rate is UNSET or scope == "key":
+            limits = await self.list_limits_async()
+            old = next((each for each in limits if (each.scope, each.name) == (scope, place)), None)
+            here = [declared for kind, declared in self.declares() if kind == "key"]
+            if scope == "key" and old is None and place not in here:
+                known = here + [each.name for each in limits if each.scope == "key"]
+                message = f"name={place!r}: no program has declared a limit with a key of this name so far{hint(place, known)}"
+                warnings.warn(message, UserWarning, stacklevel=caller_stacklevel())
             concurrency = (None if old is None else old.concurrency) if concurrency is UNSET else concurrency
             rate = (None if old is None else list(old.rate)) if rate is UNSET else rate
         if concurrency is not None:

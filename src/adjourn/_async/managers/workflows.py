@@ -11,9 +11,9 @@ from adjourn._async.managers.batches import AsyncRunsStatements
 from adjourn._async.managers.limits import AsyncLimits
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
-from adjourn._domain.checks import check_flag, check_id
+from adjourn._domain.checks import check_count, check_flag, check_id
 from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of, named_empty
-from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState
+from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState, WorkflowStatus
 from adjourn._runtime import aio as runtime
 from adjourn.types import Parameters, Row
 
@@ -59,6 +59,33 @@ class AsyncWorkflows(AsyncStatementRunner):
         """
         check_id("workflow_id", workflow_id)
         return await read_workflow_async(self.run_async, workflow_id, connection)
+
+    async def list_workflows_async(
+        self, *, status: str | None = None, before_id: int | None = None, limit: int = 50
+    ) -> list[WorkflowState]:
+        """Return the latest workflows, the newest first.
+
+        Parameters
+        ----------
+        status
+            Only those with this `WorkflowStatus`; None (the default) is no filter.
+        before_id
+            Only those with a lower id: pass that of a page's last one to get the next page. None (the default) begins with the newest.
+        limit
+            The most to return, 50 by default.
+
+        Raises
+        ------
+        InvalidOption
+            If there is no such status, or ``before_id`` or ``limit`` is not valid.
+        """
+        if status is not None and status not in list(WorkflowStatus):
+            raise exceptions.InvalidOption(f"status={status!r}: pass one of {', '.join(WorkflowStatus)}.")
+        if before_id is not None:
+            check_id("before_id", before_id)
+        check_count("limit", limit)
+        parameters = {"status": None if status is None else str(status), "before_id": before_id, "limit": limit}
+        return [WorkflowState.from_row(row) for row in await self.run_async("list_workflows", parameters)]
 
     async def cancel_workflow_async(self, workflow_id: int, abort: bool = False) -> int:
         """Cancel the jobs of a workflow that wait, and those that are added later; return how many were cancelled now. It does not stay

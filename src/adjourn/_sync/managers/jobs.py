@@ -174,6 +174,10 @@ class SyncJobManager(SyncStatementRunner):
     def wait_for_workflow(self) -> SyncResults:
         return self.results
 
+    @forwards_to(SyncWorkflows.list_workflows)
+    def list_workflows(self) -> SyncWorkflows:
+        return self.workflows
+
     @forwards_to(SyncWorkflows.get_workflow)
     def get_workflow(self) -> SyncWorkflows:
         return self.workflows

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adjourn import sql
 from adjourn._domain.checks import check_name
 from adjourn._domain.jobs import Job
+from adjourn._domain.spelling import hint
 from adjourn._domain.times import time_of
+from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.connectors.contract import SyncConnectorSource
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.exceptions import AppNotOpen, InvalidOption
@@ -32,6 +35,8 @@ class SyncLimits(SyncStatementRunner):
     def __init__(self, connector: SyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
         self._known: set[str] = set()
+        self.declares: Callable[[], Mapping[tuple[Scope, str], Limit]] = dict
+        """Returns the limits that the program declares."""
 
     def pause_queue(self, queue: str) -> bool:
         """Start no more jobs of a queue. Jobs that run go on, and jobs can still be deferred.
@@ -106,6 +111,9 @@ class SyncLimits(SyncStatementRunner):
 
         Jobs that run when the number becomes smaller go on.
 
+        A queue or a task may be named before it has jobs, so any name is taken. A ``name`` that no program has declared so far is taken,
+        too, for jobs that come; a `UserWarning` says so.
+
         Parameters
         ----------
         queue, task, name
@@ -130,8 +138,14 @@ class SyncLimits(SyncStatementRunner):
         scope, place = _place(queue=queue, task=task, key=name)
         if concurrency is UNSET and rate is UNSET:
             raise InvalidOption("Pass concurrency, rate or both; None lifts the limit.")
-        if concurrency is UNSET or rate is UNSET:
-            old = next((each for each in self.list_limits() if (each.scope, each.name) == (scope, place)), None)
+        if concurrency is UNSET or rate is UNSET or scope == "key":
+            limits = self.list_limits()
+            old = next((each for each in limits if (each.scope, each.name) == (scope, place)), None)
+            here = [declared for kind, declared in self.declares() if kind == "key"]
+            if scope == "key" and old is None and place not in here:
+                known = here + [each.name for each in limits if each.scope == "key"]
+                message = f"name={place!r}: no program has declared a limit with a key of this name so far{hint(place, known)}"
+                warnings.warn(message, UserWarning, stacklevel=caller_stacklevel())
             concurrency = (None if old is None else old.concurrency) if concurrency is UNSET else concurrency
             rate = (None if old is None else list(old.rate)) if rate is UNSET else rate
         if concurrency is not None:

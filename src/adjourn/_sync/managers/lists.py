@@ -8,7 +8,15 @@ import warnings
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds, check_waits_for
+from adjourn._domain.checks import (
+    check_aware,
+    check_count,
+    check_filters,
+    check_flag,
+    check_id,
+    check_seconds,
+    check_waits_for,
+)
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.rows import JobCounts
@@ -79,6 +87,9 @@ class SyncJobLists(SyncStatementRunner):
         *,
         waits_for: str | None = None,
         workflow_id: int | None = None,
+        error: str | None = None,
+        finished_after: datetime.datetime | None = None,
+        finished_before: datetime.datetime | None = None,
         limit: int | None = None,
         after_id: int = 0,
         connection: Any = None,
@@ -100,6 +111,11 @@ class SyncJobLists(SyncStatementRunner):
         workflow_id
             Only jobs of this workflow. Of the history only what was deferred between its first and its last job is read. None (the
             default) is no filter.
+        error
+            This text in the class or the message of the last error, such as ``"Timeout"``; None (the default) is no filter.
+        finished_after, finished_before
+            The job ended at this time or later, and before that time: aware datetimes; None (the default) is no filter. To find few jobs
+            of a long history fast, use `search_jobs`.
         limit
             The most jobs to return; None (the default) for all.
         after_id
@@ -116,7 +132,10 @@ class SyncJobLists(SyncStatementRunner):
         for argument, value in (("id", id), ("worker_id", worker_id), ("workflow_id", workflow_id)):
             if value is not None:
                 check_id(argument, value)
-        check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock)
+        check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock, error=error)
+        for argument, time in (("finished_after", finished_after), ("finished_before", finished_before)):
+            if time is not None:
+                check_aware(argument, time)
         check_waits_for(waits_for)
         check_count("after_id", after_id)
         if limit is not None:
@@ -133,6 +152,9 @@ class SyncJobLists(SyncStatementRunner):
                 "worker_id": worker_id,
                 "waits_for": waits_for,
                 "workflow_id": workflow_id,
+                "error": error,
+                "finished_after": finished_after,
+                "finished_before": finished_before,
                 "after_id": after_id,
                 "limit": limit,
             },

@@ -153,7 +153,7 @@ complete -c adjourn -n '_shtab_adjourn_using metrics' -s h -l help -d 'show this
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l bind -x -d 'where to listen; port 0 takes a free one; default: 127.0.0.1:8181 (environment: ADJOURN_METRICS_BIND)'
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l interval -x -d 'for how long what was read is shown; default: 10 (environment: ADJOURN_METRICS_INTERVAL)'
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l once -d 'print them, and exit'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, change, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, change, cancel, abort or delete them. Look at workflows and limits, and change them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s h -l help -d 'show this help message and exit'

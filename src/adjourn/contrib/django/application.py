@@ -71,6 +71,7 @@ class DjangoApp(App):
         if schema is None and isinstance(self.job_manager, DjangoJobManager):
             self.job_manager: JobManager = DjangoJobManager(connector)
             self.job_manager.events = self.events
+            self.job_manager.declares = self._declares
         self.worker_defaults: WorkerOptions = self._with_clean_up(self.worker_defaults)
         self.kept_connections: KeptConnections = KeptConnections()
 

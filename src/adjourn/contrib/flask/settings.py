@@ -138,6 +138,7 @@ def use(app: App, connector: BaseConnector, schema: str) -> None:
     app.connector = connector
     app.job_manager = app._manager_of(connector, schema)
     app.job_manager.events = app.events
+    app.job_manager.declares = app._declares
 
 
 def _unknown(name: str, known: list[str]) -> UnknownOption:

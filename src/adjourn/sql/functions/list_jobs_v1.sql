@@ -3,7 +3,7 @@
 -- The settings make plans that read by the indexes on ids, even if they are made and kept while a table is empty.
 create function @schema.adjourn_list_jobs_v1(
     p_id bigint, p_queue text, p_task_name text, p_status text, p_lock text, p_queueing_lock text, p_worker_id bigint,
-    p_waits_for text, p_workflow_id bigint, p_after_id bigint, p_limit bigint
+    p_waits_for text, p_workflow_id bigint, p_error text, p_finished_after timestamptz, p_finished_before timestamptz, p_after_id bigint, p_limit bigint
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, worker_id bigint, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz,
@@ -16,7 +16,8 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sor
 declare
     v_first bigint := coalesce(p_id, 0);
     v_last bigint := coalesce(p_id, @largest_id);
-    v_is_live boolean := case when p_waits_for is null then p_status in ('todo', 'doing') else true end;
+    v_is_live boolean := case when p_waits_for is not null then true when p_finished_after is not null or p_finished_before is not null then false
+                              else p_status in ('todo', 'doing') end;
 begin
     if p_workflow_id is not null then
         -- The ids of its jobs are close to each other.
@@ -42,5 +43,8 @@ begin
       and (p_worker_id is null or j.worker_id = p_worker_id)
       and (p_waits_for is null or j.waits_for = p_waits_for)
       and (p_workflow_id is null or j.workflow_id = p_workflow_id)
+      and (p_error is null or strpos(concat_ws(': ', j.errors -> -1 ->> 'exception', j.errors -> -1 ->> 'message'), p_error) > 0)
+      and (p_finished_after is null or j.finished_at >= p_finished_after)
+      and (p_finished_before is null or j.finished_at < p_finished_before)
     order by j.id limit p_limit;
 end $$;

@@ -7,5 +7,6 @@ select id, queue, task_name, priority, lock, queueing_lock, args, attempts, clai
        status = 'doing' and exists (select from @schema.adjourn_workers w where w.id = worker_id and jobs.id = any(w.overdue)) as overdue
 from @schema.adjourn_list_jobs_v1(
     %(id)s::bigint, %(queue)s::text, %(task)s::text, %(status)s::text, %(lock)s::text, %(queueing_lock)s::text,
-    %(worker_id)s::bigint, %(waits_for)s::text, %(workflow_id)s::bigint, %(after_id)s::bigint, %(limit)s::bigint
+    %(worker_id)s::bigint, %(waits_for)s::text, %(workflow_id)s::bigint, %(error)s::text,
+    %(finished_after)s::timestamptz, %(finished_before)s::timestamptz, %(after_id)s::bigint, %(limit)s::bigint
 ) jobs

@@ -55,6 +55,7 @@ def inline(app: App) -> Iterator[App]:
     former = app.job_manager
     app.job_manager = InlineManager(app)
     app.job_manager.events = app.events
+    app.job_manager.declares = former.declares
     try:
         yield app
     finally:
