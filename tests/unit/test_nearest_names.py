@@ -263,15 +263,23 @@ def test_a_name_that_nobody_knows_is_taken_and_doubted(
 
     with app.open():
         app.configure_task("waits", queue="waits").defer()
+        capsys.readouterr()
         Shell(app, Screen()).do(words.split())
         printed = capsys.readouterr()
     assert printed.out
     assert told in printed.err
     assert bool(printed.err) == bool(told)
-    command, place, *_ = words.split()
-    options = cli.make_parser(app=lambda: app).parse_args(["pause", f"--{place}"]) if command == "pause" else None
-    if options is not None:
-        with app.open():
-            app.configure_task("waits", queue="waits").defer()
-        assert options.run(options) == 0
-        assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("place", "told"), [("task=shop.sned", "did you mean 'shop.send'?"), ("queue=mial", "'mail'?")])
+def test_pausing_what_nobody_knows_is_doubted_on_the_command_line(
+    capsys: pytest.CaptureFixture[str], place: str, told: str
+) -> None:
+    app = adjourn.App(connector=InMemoryConnector())
+
+    @app.task(name="shop.send", queue="mail")
+    def send() -> None: ...
+
+    options = cli.make_parser(app=lambda: app).parse_args(["pause", f"--{place}"])
+    assert options.run(options) == 0
+    assert told in capsys.readouterr().err
