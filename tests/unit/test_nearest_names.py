@@ -271,7 +271,9 @@ def test_a_name_that_nobody_knows_is_taken_and_doubted(
     assert bool(printed.err) == bool(told)
 
 
-@pytest.mark.parametrize(("place", "told"), [("task=shop.sned", "did you mean 'shop.send'?"), ("queue=mial", "'mail'?")])
+@pytest.mark.parametrize(
+    ("place", "told"), [("task=shop.sned", "did you mean 'shop.send'?"), ("queue=mial", "'mail'?")]
+)
 def test_pausing_what_nobody_knows_is_doubted_on_the_command_line(
     capsys: pytest.CaptureFixture[str], place: str, told: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "Unique period": lambda: Unique(period=DELTA),
     "Batch wait": lambda: Batch(size=5, wait=DELTA),
     **{
-        f"RetryStrategy {name}": lambda name=name: RetryStrategy(**{name: DELTA})
+        f"RetryStrategy {name}": functools.partial(RetryStrategy, **{name: DELTA})
         for name in ("wait", "linear_wait", "exponential_wait", "max_wait")
     },
     "RetryDecision retry_in": lambda: RetryDecision(retry_in=DELTA),
@@ -70,7 +71,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "statistics step": lambda: statistics(READER, start=NOW, step=DELTA),
     "response_timeout": lambda: adjourn.PsycopgConnector("postgresql://localhost/x", response_timeout=DELTA),
     **{
-        f"worker {field.name}": lambda name=field.name: Options(**{name: DELTA})
+        f"worker {field.name}": functools.partial(Options, **{field.name: DELTA})
         for field in attrs.fields(Options)
         if field.metadata and getattr(next(iter(field.metadata.values())), "unit", None) == "seconds"
     },
