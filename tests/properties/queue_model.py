@@ -119,6 +119,19 @@ class Queue:
             for job in self.jobs.values()
         )
 
+    def age(self, ready: list[Promised], *, by_queue: bool) -> int:
+        """These jobs have waited for long; return how many of them get a higher priority."""
+        raised = 0
+        for queue in {job.queue for job in ready} if by_queue else {None}:
+            here = [job for job in ready if queue in (None, job.queue)]
+            top = max((job.priority for job in here), default=0)
+            for job in here:
+                assert job.is_ready, f"job {job.id} does not wait for a worker"
+                if job.priority < top and job.id not in self.kept:
+                    job.priority = top
+                    raised += 1
+        return raised
+
     def defers_unique(self, job: Promised, key: str, over: Iterable[str], on_conflict: str) -> tuple[str, int | None]:
         """A job comes that may be there already; return what must become of it, and the id of the one that is there."""
         over = set(over)

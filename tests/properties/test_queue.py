@@ -415,6 +415,16 @@ class Machine(RuleBasedStateMachine):
         self.place_all(worker)
         self.check(worker, [], self.ask(worker, [], 4, None, 4), 4, None, 4)
 
+    @rule(data=st.data(), queues=st.sampled_from([None, ["a"], ["a", "b"]]))
+    def age(self, data: st.DataObject, queues: list[str] | None) -> None:
+        """All have waited for so long that each gets the highest priority of those that are ready: of all, or of its queue."""
+        rows = self.observer.execute(
+            "select id, queue from adjourn.adjourn_jobs where hold = 0 and worker_id is null"
+        ).fetchall()
+        ready = [self.queue.jobs[id_] for id_, queue in rows if queues is None or queue in queues]
+        raised = self.draw_worker(data).manager.age(1e-6, queues, 1000)
+        assert raised == self.queue.age(ready, by_queue=queues is not None)
+
     @rule()
     def rescue(self) -> None:
         assert self.workers[0].manager.rescue(LIVES, 0.0) == self.queue.rescues()
@@ -656,8 +666,8 @@ def run(dsn: str, tables: list[str], observer: psycopg.Connection, **options: An
 BREAKS = {
     "an outcome of an earlier claim counts": (
         "exchange",
-        "j.id = outcome.id and j.claim = outcome.claim",
-        "j.id = outcome.id",
+        "j.id between outcome.id and outcome.id and j.claim = outcome.claim",
+        "j.id between outcome.id and outcome.id",
     ),
     "an outcome of a lost job counts": (
         "exchange",
@@ -666,11 +676,15 @@ BREAKS = {
     ),
     "a result of an earlier claim counts": (
         "finish_with_results",
-        "j.id = outcome.id and j.claim = outcome.claim",
-        "j.id = outcome.id",
+        "j.id between outcome.id and outcome.id and j.claim = outcome.claim",
+        "j.id between outcome.id and outcome.id",
     ),
     "a result is forgotten": ("finish_with_results", "result::jsonb, now()", "null, now()"),
-    "a retry of an earlier claim counts": ("put_back", "j.id = o.id and j.claim = o.claim", "j.id = o.id"),
+    "a retry of an earlier claim counts": (
+        "put_back",
+        "j.id between o.id and o.id and j.claim = o.claim",
+        "j.id between o.id and o.id",
+    ),
     "a job that runs is claimed": (
         "exchange",
         "where j.hold = @ready and j.worker_id is null\n",
@@ -684,6 +698,16 @@ BREAKS = {
     "the dead claim jobs": ("exchange", "and not w.dead and w.expires_at > now() for key", "for key"),
     "a claim keeps the queueing lock": ("exchange", "waiting_queueing_lock = null,", ""),
     "what is due stays": ("exchange", "if v_due <= now() then", "if v_due < now() - interval '1 day' then"),
+    "who does not wait gets a higher priority": (
+        "age",
+        "where j.id = any(v_old) and j.hold + 0 = @ready and j.worker_id is null order by",
+        "where j.worker_id is not null order by",
+    ),
+    "a job gets a higher priority than any other has": (
+        "age",
+        "v_top - j.priority::bigint",
+        "v_top + 1 - j.priority::bigint",
+    ),
     "the oldest of a lock is promoted": ("promote", "order by j.priority desc, j.id", "order by j.id"),
     "nobody is promoted": ("exchange", "v_promoted := @schema.adjourn_promote_v1(v_freed, v_followers);", "null;"),
     "a run passes over a locked job": (
@@ -730,14 +754,14 @@ BREAKS = {
     ),
     "a suspicious job runs beside others": ("rescue", "j.doubts + 1 >= @apart_from", "false"),
     "a worker is forgotten with its jobs": (
-        "rescue",
-        "and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)",
-        "",
+        "keep_workers",
+        "if v_busy = '{}' then",
+        "if true then",
     ),
     "a retry by hand keeps the claim": (
         "retry_by_id",
-        "worker_id = null, started_at = null, scheduled_at",
-        "started_at = null, scheduled_at",
+        "worker_id = null, started_at = null, ready_at",
+        "started_at = null, ready_at",
     ),
     "a retry by hand forgets its lock": (
         "retry_by_id",
@@ -746,7 +770,7 @@ BREAKS = {
     ),
     "two of one key": ("defer_unique", "v_states[v_key] <> all(v_overs[v_at]::text[])\n", "true\n"),
     "a job that has ended counts": ("defer_unique", "coalesce(f.status, case", "coalesce('todo', case"),
-    "a job that waits is not replaced": ("defer_unique", "where j.id = n.id;", "where false;"),
+    "a job that waits is not replaced": ("defer_unique", ") n where j.id between n.id and n.id;", ") n where false;"),
     "a replaced head is not missed": ("defer_unique", "and j.lock is not null and j.hold in (@heads)", "and false"),
     "a job that was deleted counts": ("cancel_jobs", "if p_delete then", "if false then"),
     "nobody is told": ("tell_ends", "where j.waited", "where false"),
