@@ -35,8 +35,8 @@ USAGES = {
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
     "set_limit": (
-        "queue=NAME | task=NAME | name=NAME [concurrency=NUMBER] [rate=RATE]",
-        "set a limit of a queue, of a task, or of each key of a limit with a key; none lifts it",
+        "queue=NAME | task=NAME | name=NAME LIMIT=VALUE...",
+        "set a limit of a queue, of a task, or of each key of a limit with a key: concurrency, rate; none lifts it",
     ),
     "reset_limit": (
         "queue=NAME | task=NAME | name=NAME",
