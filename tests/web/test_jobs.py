@@ -342,11 +342,17 @@ def test_the_end_of_a_change_is_noted_in_words() -> None:
     change.skipped = 2
     some = "1 job changed, 2 skipped because they had changed meanwhile or were being changed"
     assert bulk._told_end(change, "done") == f"ended: {some}"
-    assert bulk._told_end(change, "stopped") == f"stopped before the end: {some}; the others are as they were"
+    rest = "6 jobs left as before. To go on, do the same again with this filter"
+    assert bulk._told_end(change, "stopped") == f"stopped before the end: {some}, {rest}"
+    change.is_abandoned = True
+    assert bulk._told_end(change, "stopped") == f"stopped because the dashboard ended: {some}, {rest}"
+    change.is_capped = True
+    assert f"{some}, at least {rest}" in bulk._told_end(change, "stopped")
     change.error = "the server is gone"
     assert bulk._told_end(change, "failed").startswith("stopped by an error (the server is gone): 1 job changed")
     change.done, change.skipped = bulk.MOST_JOBS, 0
-    assert bulk._told_end(change, "stopped").startswith("stopped after 100,000 jobs: 100,000 jobs changed; ")
+    told = bulk._told_end(change, "stopped")
+    assert told.startswith("stopped after 100,000 jobs: 100,000 jobs changed, an unknown number of jobs left as before.")
 
 
 def test_every_action_has_its_words() -> None:
@@ -426,8 +432,48 @@ def test_a_change_of_many_jobs_is_stopped(
     page = client.post("/do/bulk.start", data=fields, headers=SAME_SITE).text
     until(lambda: len(app.job_manager.list_jobs(task="pay")) == 2)
     client.post("/do/bulk.stop", data=form_of(page, "bulk.stop"), headers=SAME_SITE)
-    assert "The others are as they were." in wait_for(app, client, page)
+    ended = wait_for(app, client, page)
+    assert "It was stopped before the end: 1 job changed, 2 jobs left as before." in text_of(ended)
     assert len(app.job_manager.list_jobs(task="pay")) == 2
+    (again,) = re.findall(r'href="([^"]*)">Go on with those that are left', ended)
+    assert "Delete: 2 jobs" in text_of(client.get(html.unescape(again)).text)
+
+
+def test_the_end_of_the_dashboard_says_how_far_a_change_of_many_jobs_came(
+    app: adjourn.App, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    monkeypatch.setattr(bulk, "PAUSE", 600.0)
+    with TestClient(web.create_app(app, auth=web.anybody)) as client:
+        fields = form_of(client.get("/bulk?what=delete&task=pay").text, "bulk.start")
+        client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+        until(lambda: len(app.job_manager.list_jobs(task="pay")) == 2)
+    # It has been noted before the dashboard has ended.
+    note = app.job_manager.actions.list_audit()[0]
+    assert note.outcome == (
+        "stopped because the dashboard ended: 1 job changed, 2 jobs left as before. To go on, do the same again with this filter"
+    )
+    assert note.filter is not None
+    assert note.filter["task"] == "pay"
+
+
+def test_what_is_secret_in_a_filter_is_in_no_address(
+    app: adjourn.App, client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    monkeypatch.setattr(bulk, "PAUSE", 600.0)
+    deep = {"password": "opensesame"}
+    app.job_manager.cancel_jobs(app.tasks["pay"].batch_defer({"order": 1, "deep": deep}, {"order": 2, "deep": deep}))
+    query = {"what": "retry", "args": '{"deep": {"password": "opensesame"}}'}
+    page = client.post(
+        "/do/bulk.start", data=form_of(client.get("/bulk", params=query).text, "bulk.start"), headers=SAME_SITE
+    ).text
+    until(lambda: len(app.job_manager.list_jobs(task="pay", status="todo")) == 1)
+    client.post("/do/bulk.stop", data=form_of(page, "bulk.stop"), headers=SAME_SITE)
+    ended = wait_for(app, client, page)
+    assert "1 job changed, 1 job left as before." in text_of(ended)
+    assert "opensesame" not in ended
+    assert "Go on with those that are left" not in ended
 
 
 def test_of_many_jobs_the_number_has_to_be_typed(
