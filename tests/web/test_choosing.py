@@ -118,3 +118,27 @@ def test_columns_are_chosen_by_the_address_and_stay(app: adjourn.App, client: Te
         page = discreet.get("/jobs?column=args&column=queue").text
         assert "Arguments" not in heads(page)
         assert 'value="args"' not in page
+
+
+def test_the_list_of_chosen_jobs_says_that_it_is_one_and_where_it_ends(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    page = client.get("/jobs", params={"job": failed[:2]}).text
+    told = text_of(page)
+    assert "Only 2 jobs, chosen by their ids." in told
+    assert "These are all 2 that were chosen." in told
+    assert re.findall(r'<input type="hidden" name="job" value="(\d+)"', page) == [str(each) for each in failed[:2]]
+    told = text_of(client.get("/jobs", params={"job": [failed[0], 10**9], "status": "failed"}).text)
+    assert f"1 of the 2 that were chosen. Not stored any more, or kept out by the other filters: {10**9}." in told
+    told = text_of(client.get("/jobs", params={"job": failed[0]}).text)
+    assert "Only 1 job, chosen by its id." in told
+    assert "This is the one that was chosen." in told
+    assert "chosen by" not in text_of(client.get("/jobs").text)
+
+
+def test_chosen_jobs_are_on_one_page(app: adjourn.App, client: TestClient) -> None:
+    ids = app.tasks["fail"].batch_defer(*({} for _ in range(60)))
+    page = client.get("/jobs", params={"job": ids}).text
+    assert "These are all 60 that were chosen." in text_of(page)
+    assert len(re.findall("data-row", page)) == 60
+    assert "Next page" not in page
