@@ -142,3 +142,26 @@ def test_chosen_jobs_are_on_one_page(app: adjourn.App, client: TestClient) -> No
     assert "These are all 60 that were chosen." in text_of(page)
     assert len(re.findall("data-row", page)) == 60
     assert "Next page" not in page
+
+
+def test_a_job_is_found_by_its_id(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    page = client.get(f"/jobs?job={failed[1]}&queue=&status=").text
+    assert re.findall(r'data-row="(\d+)"', page) == [str(failed[1])]
+    assert re.search(rf'<input name="job" [^>]*value="{failed[1]}"', page)
+    every = client.get("/jobs?job=&queue=").text
+    assert len(re.findall("data-row", every)) == 3, "an empty field asks for nothing"
+    refused = client.get("/jobs?job=seven")
+    assert refused.status_code == 400
+    assert "job: &#39;seven&#39; is not a whole number" in refused.text
+    assert re.search(r'<input name="job" [^>]*value="seven"', refused.text)
+
+
+def test_jobs_that_wait_to_be_tried_again_are_found(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    app.tasks["send"].defer()
+    app.job_manager.retry_jobs(failed[:2], ["failed"])
+    page = client.get("/jobs?status=retrying").text
+    assert re.findall(r'data-row="(\d+)"', page) == [str(failed[1]), str(failed[0])]
+    assert '<option value="retrying" selected>to be tried again</option>' in page
+    told = text_of(client.get("/bulk?what=cancel&status=retrying").text)
+    assert "Cancel: 2 jobs" in told
+    assert client.get("/jobs?status=retrying,failed").status_code == 400

@@ -94,7 +94,7 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
         "carried": carried(view.query),
         "statuses": STATUSES,
         "chosen": ",".join(given.get("status", ())),
-        "ids": given.get("job", [])[:MOST_FOUND],
+        "ids": [each for each in given.get("job", []) if each][:MOST_FOUND],
         "columns": columns,
         "choices": {name: told for name, told in COLUMNS.items() if name != "args" or not view.site.hides_args},
         "kept": {} if columns == usual_columns(view) else {"column": columns},
