@@ -352,7 +352,9 @@ def test_the_end_of_a_change_is_noted_in_words() -> None:
     assert bulk._told_end(change, "failed").startswith("stopped by an error (the server is gone): 1 job changed")
     change.done, change.skipped = bulk.MOST_JOBS, 0
     told = bulk._told_end(change, "stopped")
-    assert told.startswith("stopped after 100,000 jobs: 100,000 jobs changed, an unknown number of jobs left as before.")
+    assert told.startswith(
+        "stopped after 100,000 jobs: 100,000 jobs changed, an unknown number of jobs left as before."
+    )
 
 
 def test_every_action_has_its_words() -> None:
@@ -485,6 +487,44 @@ def test_of_many_jobs_the_number_has_to_be_typed(
     refused = client.post("/do/bulk.start", data=form_of(page, "bulk.start"), headers=SAME_SITE)
     assert (refused.status_code, "type 3" in text_of(refused.text)) == (400, True)
     assert len(re.findall("data-row", client.get("/jobs?status=failed").text)) == 3
+
+
+def test_a_job_is_stored_by_who_may(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    assert "Store a job" not in client.get("/task?name=pay").text, "it has to be permitted"
+    with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as storing:
+        page = storing.get("/task?name=pay").text
+        assert "It takes order ; besides, deep ." in text_of(page)
+        fields = form_of(page, "job.defer")
+        for wrong, told in (
+            ({"args": "{"}, "it is no JSON"),
+            ({"args": "[1]"}, "arguments have names"),
+            ({"args": '{"ordr": 1}'}, "ordr"),
+            ({"args": '{"order": 1}', "priority": "high"}, "priority"),
+            ({"args": '{"order": 1}', "at": "soon"}, "at"),
+            ({"args": '{"order": 1}', "queue": "x" * 300}, "queue"),
+            ({"args": '{"order": 1}', "lock": "x" * 300}, "Nothing was stored"),
+        ):
+            refused = storing.post("/do/job.defer", data={**fields, **wrong}, headers=SAME_SITE)
+            assert (refused.status_code, told in text_of(refused.text)) == (400, True), (wrong, text_of(refused.text))
+        assert storing.post("/do/job.defer", data={"task": "none"}, headers=SAME_SITE).status_code == 404
+        assert len(app.job_manager.list_jobs()) == 3
+        given = {"args": '{"order": 12345678901234567890}', "queue": "slow", "lock": "l", "priority": "-3"}
+        given |= {"at": "2100-01-31T12:00", "zone": "Asia/Tokyo"}
+        for _ in range(2):
+            done = storing.post("/do/job.defer", data={**fields, **given}, headers=SAME_SITE)
+            assert "is stored." in text_of(done.text)
+        (job,) = app.job_manager.list_jobs(status="todo")
+        assert (job.task_name, job.task_kwargs, job.queue, job.lock, job.priority) == (
+            "pay",
+            {"order": 12345678901234567890},
+            "slow",
+            "l",
+            -3,
+        )
+        assert job.scheduled_at == datetime.datetime(2100, 1, 31, 3, tzinfo=datetime.UTC)
+        note = app.job_manager.actions.list_audit()[0]
+        assert (note.action, note.target, note.outcome) == ("job.defer", str(job.id), "a job of pay")
+        assert "stored a job" in text_of(storing.get("/audit").text)
 
 
 def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int]) -> None:

@@ -105,8 +105,12 @@ def ended(view: View) -> list[dict[str, Any]]:
         if jobs > (row["ended"] if row else 0):
             seconds, longest = history.run.mean, row["longest"] if row else None
             found[task] = {
-                **{"task": task, "ended": jobs, "failed": failed, "given_up": given_up},
-                **{"seconds": seconds, "longest": longest},
+                "task": task,
+                "ended": jobs,
+                "failed": failed,
+                "given_up": given_up,
+                "seconds": seconds,
+                "longest": longest,
             }
     return sorted(found.values(), key=lambda row: (-row["ended"], row["task"]))
 
