@@ -38,6 +38,7 @@ from adjourn.monitor.monitor import Monitor
 from adjourn.monitor.reader import Reader
 from adjourn.types import Statement
 from adjourn.web.collector import FEEDS
+from adjourn.web.failures import KEPT, LISTED, LOOK, MOST
 
 SETTINGS = {
     "shared_buffers": "1GB",
@@ -57,6 +58,8 @@ BOUNDS: dict[str, int] = {
     "pauses": 100,
 }
 """The most buffers of what is read every two or five seconds: ten for each of 200 pairs of a queue and a priority, and rows of jobs that run."""
+FAILURES = 5 * (LOOK + MOST)
+"""The most buffers of why jobs fail: one for each row that is looked at, and its way in an index for each whose error is read."""
 WORKERS, RUNNING = 10, 500
 LIVE = """
     insert into adjourn.adjourn_jobs (id, queue, task_name, priority, lock, args, hold, worker_id, claim, started_at, scheduled_at, enqueued_at)
@@ -170,6 +173,15 @@ def feeds(app: adjourn.App, stack: contextlib.ExitStack) -> Iterator[Look]:
     for name, seconds in FEEDS.items():
         call = functools.partial(reader.rows, name)
         yield Look(name=f"dashboard: {name}, every {seconds:g} s", call=call, bound=BOUNDS.get(name))
+    sizes = {"look": LOOK, "most": MOST, "listed": LISTED}
+    for words, queue, task in (
+        ("all jobs", None, None),
+        ("a task", None, "task 7"),
+        ("a queue", "queue 3", None),
+        ("a task that has not failed", None, "no task"),
+    ):
+        call = functools.partial(reader.rows, "failures", queue=queue, task=task, **sizes)
+        yield Look(name=f"dashboard: why jobs fail, {words}, every {KEPT:g} s", call=call, bound=FAILURES)
 
 
 def pages(app: adjourn.App, stack: contextlib.ExitStack, rows: int, live: int) -> Iterator[Look]:

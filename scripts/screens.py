@@ -50,6 +50,8 @@ def pages(observer: psycopg.Connection) -> dict[str, str]:
         "locked-job": f"/job?id={row[1]}",
         "bulk": "/bulk?what=retry&status=failed",
         "columns": "/jobs?column=lock&column=priority&column=due&status=todo",
+        "refused": "/jobs?args=7&queue=mail",
+        "chosen": f"/jobs?job={row[0]}&job={row[1]}&job=999999",
         "workflow": f"/workflow?id={dashboard.newest_workflow(observer)}",
     }
 

@@ -33,6 +33,8 @@ PATHS = (
     "/settings",
     "/nothing",
     "/jobs?limit=x",
+    "/jobs?args=7",
+    "/jobs?job=1&job=2&job=999999",
 )
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 import adjourn
+from adjourn.web import bulk
 from browser.conftest import Look
 
 
@@ -48,6 +49,19 @@ def test_figures_that_are_paused_stay_until_they_go_on(app: adjourn.App, look: L
     expect(page.locator("tr[data-row='new arrivals']")).to_have_count(0)
     page.keyboard.press(".")
     expect(page.locator("tr[data-row='new arrivals']")).to_be_visible()
+
+
+def test_one_sees_how_far_a_change_of_many_jobs_is(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 5)
+    monkeypatch.setattr(bulk, "PAUSE", 1.0)
+    page = look.go("/bulk?what=priority&task=shop.inventory&status=todo")
+    page.fill("input[name=to]", "5")
+    page.get_by_role("button", name="Set the priority").click()
+    page.evaluate("window.is_same = true")
+    expect(page.locator("#bulk .badge")).to_have_text("done")
+    assert page.evaluate("window.is_same"), "the page was not loaded again"
+    bar = page.locator("#bulk progress")
+    assert bar.evaluate("bar => bar.value === bar.max"), "the bar says what the figures say"
 
 
 def test_what_somebody_has_opened_stays_open(look: Look) -> None:

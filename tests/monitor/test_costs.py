@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -96,6 +98,35 @@ def test_a_look_reads_a_bounded_number_of_pages(filled: str, folder: str, name: 
         ).fetchone() or ([],)
     read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
     assert read <= BOUNDS[folder, name]
+
+
+QUERIES = [
+    (folder, name)
+    for folder in ("monitor", "doctor")
+    for name, query in reading.queries(folder, "adjourn").items()
+    if "adjourn_jobs" in query.text or "finished_jobs" in query.text
+]
+
+
+@pytest.mark.parametrize(("folder", "name"), QUERIES)
+def test_no_look_reads_all_jobs_where_statistics_know_nothing_of_them(database: str, folder: str, name: str) -> None:
+    # An empty table that was never vacuumed: the planner reads it rather than its indexes if it may.
+    query = reading.queries(folder, "adjourn")[name]
+    parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", query.text))
+    with psycopg.connect(database) as connection:
+        for text in reading.begin(2.0).text.split(";"):
+            connection.execute(text.encode())
+        (plan,) = connection.execute(b"explain (format json) " + query.text.encode(), parameters).fetchone() or ([],)
+    read = [node for node in nodes(plan[0]["Plan"]) if node["Node Type"] in ("Seq Scan", "Bitmap Heap Scan")]
+    whole = [node["Relation Name"] for node in read]
+    assert [each for each in whole if re.match("adjourn_(jobs|finished_jobs)", each)] == []
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A node of a plan, and those below it."""
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from nodes(each)
 
 
 def test_what_is_shown_is_right_nevertheless(filled: str) -> None:

@@ -14,6 +14,8 @@ import uvicorn
 
 import adjourn
 from adjourn import web
+from adjourn.jobs import Author
+from adjourn.manager import JobManager
 from support.waiting import until
 
 SECRET = "hunter2-and-more"
@@ -90,6 +92,7 @@ def fill(app: adjourn.App, connection: psycopg.Connection) -> None:
     connection.execute(
         "update adjourn.adjourn_jobs set enqueued_at = now() - interval '81 s' where queue = 'mail'",
     )
+    note(manager)
     busy = manager.workers.register_worker("worker-1", None, 600)
     connection.execute(
         "update adjourn.adjourn_jobs set worker_id = %s, started_at = now() - interval '7 min', claim = claim + 1 "
@@ -106,6 +109,18 @@ def fill(app: adjourn.App, connection: psycopg.Connection) -> None:
         "update adjourn.adjourn_workers set last_heartbeat_at = now() - interval '95 s', expires_at = now() - interval '60 s' where id = %s",
         (silent,),
     )
+
+
+def note(manager: JobManager) -> None:
+    """Have people done something."""
+    ann, bob = Author(name="ann", how="password", address="10.0.0.7"), Author(name="bob", how="password")
+    note = manager.actions.add_audit
+    note(bob, "queue.pause", target="sync", jobs=0, outcome="done")
+    note(ann, "job.retry", target="61", jobs=1, outcome="done")
+    some = {"statuses": ["failed"], "task": "shop.reconcile", "finished_before": "2026-01-31T12:00:00+00:00"}
+    note(ann, "bulk.retry", target="bulk 5f0c11aa", filter=some, jobs=500, outcome="jobs 1207 to 4411")
+    told = "stopped before the end: 500 jobs changed, 12,040 jobs left as before. To go on, do the same again with this filter"
+    note(ann, "bulk.retry", target="bulk 5f0c11aa", filter=some, jobs=0, outcome=told)
 
 
 def work(app: adjourn.App) -> None:

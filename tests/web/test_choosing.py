@@ -118,3 +118,50 @@ def test_columns_are_chosen_by_the_address_and_stay(app: adjourn.App, client: Te
         page = discreet.get("/jobs?column=args&column=queue").text
         assert "Arguments" not in heads(page)
         assert 'value="args"' not in page
+
+
+def test_the_list_of_chosen_jobs_says_that_it_is_one_and_where_it_ends(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    page = client.get("/jobs", params={"job": failed[:2]}).text
+    told = text_of(page)
+    assert "Only 2 jobs, chosen by their ids." in told
+    assert "These are all 2 that were chosen." in told
+    assert re.findall(r'<input type="hidden" name="job" value="(\d+)"', page) == [str(each) for each in failed[:2]]
+    told = text_of(client.get("/jobs", params={"job": [failed[0], 10**9], "status": "failed"}).text)
+    assert f"1 of the 2 that were chosen. Not stored any more, or kept out by the other filters: {10**9}." in told
+    told = text_of(client.get("/jobs", params={"job": failed[0]}).text)
+    assert "Only 1 job, chosen by its id." in told
+    assert "This is the one that was chosen." in told
+    assert "chosen by" not in text_of(client.get("/jobs").text)
+
+
+def test_chosen_jobs_are_on_one_page(app: adjourn.App, client: TestClient) -> None:
+    ids = app.tasks["fail"].batch_defer(*({} for _ in range(60)))
+    page = client.get("/jobs", params={"job": ids}).text
+    assert "These are all 60 that were chosen." in text_of(page)
+    assert len(re.findall("data-row", page)) == 60
+    assert "Next page" not in page
+
+
+def test_a_job_is_found_by_its_id(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    page = client.get(f"/jobs?job={failed[1]}&queue=&status=").text
+    assert re.findall(r'data-row="(\d+)"', page) == [str(failed[1])]
+    assert re.search(rf'<input name="job" [^>]*value="{failed[1]}"', page)
+    every = client.get("/jobs?job=&queue=").text
+    assert len(re.findall("data-row", every)) == 3, "an empty field asks for nothing"
+    refused = client.get("/jobs?job=seven")
+    assert refused.status_code == 400
+    assert "job: &#39;seven&#39; is not a whole number" in refused.text
+    assert re.search(r'<input name="job" [^>]*value="seven"', refused.text)
+
+
+def test_jobs_that_wait_to_be_tried_again_are_found(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    app.tasks["send"].defer()
+    app.job_manager.retry_jobs(failed[:2], ["failed"])
+    page = client.get("/jobs?status=retrying").text
+    assert re.findall(r'data-row="(\d+)"', page) == [str(failed[1]), str(failed[0])]
+    assert '<option value="retrying" selected>to be tried again</option>' in page
+    told = text_of(client.get("/bulk?what=cancel&status=retrying").text)
+    assert "Cancel: 2 jobs" in told
+    assert client.get("/jobs?status=retrying,failed").status_code == 400

@@ -93,6 +93,33 @@ def test_the_overview_has_what_became_of_jobs(site: Any, observer: psycopg.Conne
         assert "In 6 hours: 1,030 succeeded" in client.get("/?range=6h").text
 
 
+def test_what_has_failed_within_the_hour_is_counted_beyond_the_latest_jobs(
+    app: adjourn.App, site: Any, observer: psycopg.Connection
+) -> None:
+    count(observer, 40, "send", "succeeded", 20_000)
+    count(observer, 40, "fail", "failed", 5_000)
+    count(observer, 40, "fail", "aborted", 500)
+    count(observer, 40, "fail", "retried", 70)
+    count(observer, 100, "fail", "failed", 9)
+    app.tasks["fail"].defer()
+    app.run_worker(wait=False, statistics=False)
+    with TestClient(site) as client:
+        told = text_of(client.get("/").text)
+        assert "Failed, last hour 5,000 of 25,500 that ended" in told
+        assert "fail 5,000 5,500 90.9 %" in told
+        told = text_of(client.get("/tasks").text)
+        assert "fail 5,500 5,000 90.9 % 800 ms" in told
+        assert "as workers count it or, if these are more, among the latest 10,000 jobs" in told
+
+
+def test_what_no_worker_has_counted_is_counted_among_the_latest_jobs(app: adjourn.App, site: Any) -> None:
+    app.tasks["fail"].batch_defer({}, {})
+    app.run_worker(wait=False, statistics=False)
+    with TestClient(site) as client:
+        assert "Failed, last hour 2 of 2 that ended" in text_of(client.get("/").text)
+        assert "fail 2 2 100.0 %" in text_of(client.get("/tasks").text)
+
+
 def test_a_queue_and_a_task_have_pages_of_their_own(app: adjourn.App, site: Any, observer: psycopg.Connection) -> None:
     count(observer, 5, "send", "succeeded", 30)
     count(observer, 5, "fail", "failed", 10)

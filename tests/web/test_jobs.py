@@ -122,9 +122,9 @@ def test_what_is_refused_keeps_the_form_as_it_was_filled_in(client: TestClient) 
     assert form is not None
     for kept in (
         '<option value="failed" selected>',
-        'name="queue" size="13" value="mail"',
-        'name="error" size="15" value="Refused"',
-        'name="args" size="15" value="ann"',
+        'name="queue" size="11" value="mail"',
+        'name="error" size="13" value="Refused"',
+        'name="args" size="13" value="ann"',
         'name="attempts" inputmode="numeric" value="2"',
         '<option value="oldest" selected>',
         'value="lock"',
@@ -342,11 +342,19 @@ def test_the_end_of_a_change_is_noted_in_words() -> None:
     change.skipped = 2
     some = "1 job changed, 2 skipped because they had changed meanwhile or were being changed"
     assert bulk._told_end(change, "done") == f"ended: {some}"
-    assert bulk._told_end(change, "stopped") == f"stopped before the end: {some}; the others are as they were"
+    rest = "6 jobs left as before. To go on, do the same again with this filter"
+    assert bulk._told_end(change, "stopped") == f"stopped before the end: {some}, {rest}"
+    change.is_abandoned = True
+    assert bulk._told_end(change, "stopped") == f"stopped because the dashboard ended: {some}, {rest}"
+    change.is_capped = True
+    assert f"{some}, at least {rest}" in bulk._told_end(change, "stopped")
     change.error = "the server is gone"
     assert bulk._told_end(change, "failed").startswith("stopped by an error (the server is gone): 1 job changed")
     change.done, change.skipped = bulk.MOST_JOBS, 0
-    assert bulk._told_end(change, "stopped").startswith("stopped after 100,000 jobs: 100,000 jobs changed; ")
+    told = bulk._told_end(change, "stopped")
+    assert told.startswith(
+        "stopped after 100,000 jobs: 100,000 jobs changed, an unknown number of jobs left as before."
+    )
 
 
 def test_every_action_has_its_words() -> None:
@@ -426,8 +434,48 @@ def test_a_change_of_many_jobs_is_stopped(
     page = client.post("/do/bulk.start", data=fields, headers=SAME_SITE).text
     until(lambda: len(app.job_manager.list_jobs(task="pay")) == 2)
     client.post("/do/bulk.stop", data=form_of(page, "bulk.stop"), headers=SAME_SITE)
-    assert "The others are as they were." in wait_for(app, client, page)
+    ended = wait_for(app, client, page)
+    assert "It was stopped before the end: 1 job changed, 2 jobs left as before." in text_of(ended)
     assert len(app.job_manager.list_jobs(task="pay")) == 2
+    (again,) = re.findall(r'href="([^"]*)">Go on with those that are left', ended)
+    assert "Delete: 2 jobs" in text_of(client.get(html.unescape(again)).text)
+
+
+def test_the_end_of_the_dashboard_says_how_far_a_change_of_many_jobs_came(
+    app: adjourn.App, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    monkeypatch.setattr(bulk, "PAUSE", 600.0)
+    with TestClient(web.create_app(app, auth=web.anybody)) as client:
+        fields = form_of(client.get("/bulk?what=delete&task=pay").text, "bulk.start")
+        client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+        until(lambda: len(app.job_manager.list_jobs(task="pay")) == 2)
+    # It has been noted before the dashboard has ended.
+    note = app.job_manager.actions.list_audit()[0]
+    assert note.outcome == (
+        "stopped because the dashboard ended: 1 job changed, 2 jobs left as before. To go on, do the same again with this filter"
+    )
+    assert note.filter is not None
+    assert note.filter["task"] == "pay"
+
+
+def test_what_is_secret_in_a_filter_is_in_no_address(
+    app: adjourn.App, client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    monkeypatch.setattr(bulk, "PAUSE", 600.0)
+    deep = {"password": "opensesame"}
+    app.job_manager.cancel_jobs(app.tasks["pay"].batch_defer({"order": 1, "deep": deep}, {"order": 2, "deep": deep}))
+    query = {"what": "retry", "args": '{"deep": {"password": "opensesame"}}'}
+    page = client.post(
+        "/do/bulk.start", data=form_of(client.get("/bulk", params=query).text, "bulk.start"), headers=SAME_SITE
+    ).text
+    until(lambda: len(app.job_manager.list_jobs(task="pay", status="todo")) == 1)
+    client.post("/do/bulk.stop", data=form_of(page, "bulk.stop"), headers=SAME_SITE)
+    ended = wait_for(app, client, page)
+    assert "1 job changed, 1 job left as before." in text_of(ended)
+    assert "opensesame" not in ended
+    assert "Go on with those that are left" not in ended
 
 
 def test_of_many_jobs_the_number_has_to_be_typed(
@@ -439,6 +487,44 @@ def test_of_many_jobs_the_number_has_to_be_typed(
     refused = client.post("/do/bulk.start", data=form_of(page, "bulk.start"), headers=SAME_SITE)
     assert (refused.status_code, "type 3" in text_of(refused.text)) == (400, True)
     assert len(re.findall("data-row", client.get("/jobs?status=failed").text)) == 3
+
+
+def test_a_job_is_stored_by_who_may(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    assert "Store a job" not in client.get("/task?name=pay").text, "it has to be permitted"
+    with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as storing:
+        page = storing.get("/task?name=pay").text
+        assert "It takes order ; besides, deep ." in text_of(page)
+        fields = form_of(page, "job.defer")
+        for wrong, told in (
+            ({"args": "{"}, "it is no JSON"),
+            ({"args": "[1]"}, "arguments have names"),
+            ({"args": '{"ordr": 1}'}, "ordr"),
+            ({"args": '{"order": 1}', "priority": "high"}, "priority"),
+            ({"args": '{"order": 1}', "at": "soon"}, "at"),
+            ({"args": '{"order": 1}', "queue": "x" * 300}, "queue"),
+            ({"args": '{"order": 1}', "lock": "x" * 300}, "Nothing was stored"),
+        ):
+            refused = storing.post("/do/job.defer", data={**fields, **wrong}, headers=SAME_SITE)
+            assert (refused.status_code, told in text_of(refused.text)) == (400, True), (wrong, text_of(refused.text))
+        assert storing.post("/do/job.defer", data={"task": "none"}, headers=SAME_SITE).status_code == 404
+        assert len(app.job_manager.list_jobs()) == 3
+        given = {"args": '{"order": 12345678901234567890}', "queue": "slow", "lock": "l", "priority": "-3"}
+        given |= {"at": "2100-01-31T12:00", "zone": "Asia/Tokyo"}
+        for _ in range(2):
+            done = storing.post("/do/job.defer", data={**fields, **given}, headers=SAME_SITE)
+            assert "is stored." in text_of(done.text)
+        (job,) = app.job_manager.list_jobs(status="todo")
+        assert (job.task_name, job.task_kwargs, job.queue, job.lock, job.priority) == (
+            "pay",
+            {"order": 12345678901234567890},
+            "slow",
+            "l",
+            -3,
+        )
+        assert job.scheduled_at == datetime.datetime(2100, 1, 31, 3, tzinfo=datetime.UTC)
+        note = app.job_manager.actions.list_audit()[0]
+        assert (note.action, note.target, note.outcome) == ("job.defer", str(job.id), "a job of pay")
+        assert "stored a job" in text_of(storing.get("/audit").text)
 
 
 def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int]) -> None:
@@ -566,4 +652,7 @@ def test_who_lacks_a_permission_is_told_who_gives_it(app: adjourn.App) -> None:
             assert "needs the permission job.retry: ask who runs this dashboard" in told
         told = text_of(reader.get("/settings").text)
         assert "do with all jobs of a filter what one may do with one bulk" in told
-        assert "Not: view_args, job.retry, job.run_now" in told
+        assert (
+            "What you may not do reveal the hidden arguments of one job view_args run finished jobs again job.retry"
+            in told
+        )

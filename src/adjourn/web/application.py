@@ -308,7 +308,7 @@ class _Answers:
         assert isinstance(error, HTTPException)
         if error.status_code != 404:
             return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
-        return await self._refused(request, problems.NotFound("Choose a page on the left, or go back."))
+        return await self._refused(request, problems.NotFound("Choose a page of the menu, or go back."))
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         text = " ".join(str(error).split())

@@ -32,6 +32,8 @@ LOOK = 50_000
 MOST_JOBS = 100_000
 MOST_RUNNING = 2
 MOST_KEPT = 50
+ENDING = 5.0
+"""Seconds that the end of the dashboard waits for changes to end the batch that they have begun, and to be noted."""
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 WAITING = ("todo",)
 BADLY = ("failed", "cancelled", "aborted")
@@ -228,8 +230,14 @@ class Bulk:
         What has ended it.
     began, ended
         When, in seconds since 1970.
+    again
+        The parameters of an address that finds the jobs that are left; none if it would show what is secret.
     stopping
         Set by who stops it.
+    is_abandoned
+        Whether the end of the dashboard has stopped it.
+    thread
+        What carries it out.
     """
 
     id: str
@@ -246,13 +254,24 @@ class Bulk:
     error: str | None = None
     began: float = attrs.field(factory=time.time)
     ended: float | None = None
+    again: JSONDict = attrs.field(factory=dict)
     stopping: threading.Event = attrs.field(factory=threading.Event)
+    is_abandoned: bool = False
+    thread: threading.Thread | None = None
 
     @property
     def said(self) -> str:
         """What somebody has said besides, as it is told; empty for nothing."""
         asked = KINDS[self.name].asked
         return "" if asked is None or self.value is None else asked.told(self.value)
+
+    @property
+    def left(self) -> str:
+        """How many of the jobs that matched it has not come to, as it is told."""
+        left = max(0, self.expected - self.done - self.skipped)
+        if not self.is_capped:
+            return counted(left, "job")
+        return f"at least {counted(left, 'job')}" if left else "an unknown number of jobs"
 
 
 class Bulks:
@@ -285,6 +304,7 @@ class Bulks:
             if sum(each.state == "running" for each in self._known.values()) >= MOST_RUNNING:
                 raise Conflict(f"{MOST_RUNNING} changes of many jobs run already: wait for one, or stop it.")
             thread.start()  # this fails if the process can have no more threads now
+            bulk.thread = thread
             self._known[bulk.id] = bulk
             while len(self._known) > MOST_KEPT:
                 oldest = next(iter(self._known))
@@ -293,9 +313,15 @@ class Bulks:
                 del self._known[oldest]
 
     def close(self) -> None:
-        """Stop all, each after the batch that it has begun."""
-        for bulk in self.all():
+        """Stop all, each after the batch that it has begun, and wait some seconds until that is noted."""
+        going = [bulk for bulk in self.all() if bulk.state == "running"]
+        for bulk in going:
+            bulk.is_abandoned = not bulk.stopping.is_set()
             bulk.stopping.set()
+        end = time.monotonic() + ENDING
+        for bulk in going:
+            if bulk.thread is not None:
+                bulk.thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self, bulk: Bulk) -> None:
         try:
@@ -351,6 +377,7 @@ class Bulks:
                     bulk.author,
                     f"bulk.{bulk.name}",
                     target=f"bulk {bulk.id}",
+                    filter=bulk.shown,
                     jobs=0,
                     outcome=outcome,
                     connection=connection,
@@ -373,7 +400,9 @@ def _told_end(bulk: Bulk, state: str) -> str:
         why = f"by an error ({bulk.error})"
     elif bulk.done + bulk.skipped >= MOST_JOBS:
         why = f"after {MOST_JOBS:,} jobs"
-    return f"stopped {why}: {told}; the others are as they were"
+    elif bulk.is_abandoned:
+        why = "because the dashboard ended"
+    return f"stopped {why}: {told}, {bulk.left} left as before. To go on, do the same again with this filter"
 
 
 def _time(text: str) -> datetime.datetime:

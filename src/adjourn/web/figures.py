@@ -90,6 +90,31 @@ def _why_late(queue: dict[str, Any]) -> str:
     return "its workers have free slots: see the workers and the limits"
 
 
+def ended(view: View) -> list[dict[str, Any]]:
+    """Return how many jobs of each task have ended within the last hour and how, those with most first.
+
+    The latest jobs are known at once, but of a busy queue they are those of some minutes. Workers count all, and tell it every ten
+    seconds, unless they were started without statistics. Neither counts too many: what has counted more is right.
+    """
+    latest = {row["task"]: row for row in view.feed("tasks")}
+    found = dict(latest)
+    for task, history in view.site.histories.by("task", view.now).items():
+        failed, given_up = history.count("failed"), history.count("cancelled", "aborted")
+        jobs = history.count("succeeded") + failed + given_up
+        row = latest.get(task)
+        if jobs > (row["ended"] if row else 0):
+            seconds, longest = history.run.mean, row["longest"] if row else None
+            found[task] = {
+                "task": task,
+                "ended": jobs,
+                "failed": failed,
+                "given_up": given_up,
+                "seconds": seconds,
+                "longest": longest,
+            }
+    return sorted(found.values(), key=lambda row: (-row["ended"], row["task"]))
+
+
 def waits(view: View) -> list[dict[str, Any]]:
     """Return what waits for something else than a worker."""
     return [{**row, "told": WAITS[row["kind"]]} for row in view.feed("waiting") if row["kind"] in WAITS]

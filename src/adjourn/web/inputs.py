@@ -130,14 +130,14 @@ class Inputs:
         return time if time.tzinfo else time.replace(tzinfo=zone)
 
     def ids(self, name: str) -> list[int]:
-        """Return all values as ids.
+        """Return all values as ids. Empty ones, of fields that nobody has filled in, do not count.
 
         Raises
         ------
         BadInput
             If one of them is not an id.
         """
-        return [_number(name, value, 0, LARGEST_ID) for value in self.values.get(name, ())]
+        return [_number(name, value.strip(), 0, LARGEST_ID) for value in self.values.get(name, ()) if value.strip()]
 
     def choice(self, name: str, choices: Collection[str], default: str = "") -> str:
         """Return one of these words; an absent or empty one is the default.

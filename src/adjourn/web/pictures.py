@@ -87,7 +87,7 @@ def histogram(
     if not top:
         return Markup('<span class="muted spark-empty">no data yet</span>')
     step = width / len(counts)
-    floor = height - 12
+    floor = height - 16
     bars = Markup("").join(
         Markup(
             '<rect class="column" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
@@ -113,7 +113,7 @@ def histogram(
         Markup('<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>').format(x, floor) for x, _ in places
     ) + Markup("").join(
         Markup('<text class="mark-text" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
-            x, height - 1, "end" if x > width * 0.8 else "start", name
+            x, height - 3, "end" if x > width * 0.8 else "start", name
         )
         for x, name in names
     )

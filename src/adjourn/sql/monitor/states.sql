@@ -1,5 +1,5 @@
 -- How many jobs of each queue are in which state. Of ready and running jobs, entries of the index are counted, no more than @counted of
--- each queue and about 200,000 of all. Those run that workers have said they run at their last heartbeat, and those among the first
+-- each queue and about 100,000 of all. Those run that workers have said they run at their last heartbeat, and those among the first
 -- that are ready, for what was claimed since is found there. Of the others no more than @counted rows of each state are read.
 with recursive queue as (
     (select j.queue from @schema.adjourn_jobs j where j.hold = @ready order by j.queue limit 1)
@@ -7,7 +7,7 @@ with recursive queue as (
     select (select j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.queue > queue.queue order by j.queue limit 1)
     from queue where queue.queue is not null
 ), chosen as (select queue from queue where queue is not null limit @listed
-), cap as (select least(@counted, greatest(1000, 200000 / greatest(count(*), 1))) as jobs from chosen
+), cap as (select least(@counted, greatest(1000, 100000 / greatest(count(*), 1))) as jobs from chosen
 ), running as (
     select j.queue, count(*) as jobs from @schema.adjourn_jobs j
     where j.worker_id is not null and j.hold = @ready and j.id = any(

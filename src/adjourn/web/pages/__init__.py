@@ -44,6 +44,7 @@ PAGES: tuple[Page, ...] = (
 ACTIONS: tuple[Action, ...] = (
     *queues.ACTIONS,
     *tasks.ACTIONS,
+    *task.ACTIONS,
     *job.ACTIONS,
     *bulk.ACTIONS,
     *schedules.ACTIONS,

@@ -105,11 +105,13 @@ def start(view: View) -> Done:
     value = None if asked is None else asked.value(form)
     if any(status not in ("todo", "doing") for status in wanted["statuses"]):
         wanted["finished_before"] = _earlier(wanted.get("finished_before"), at)
+    shown = _hidden(view, wanted)
     bulk = Bulk(
         id=secrets.token_hex(4),
         name=name,
         wanted=wanted,
-        shown=_hidden(view, wanted),
+        shown=shown,
+        again={"what": name, **carried(form)} if shown == wanted else {},
         author=view.author,
         value=value,
         expected=min(expected, COUNTED),

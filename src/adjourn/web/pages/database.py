@@ -7,18 +7,26 @@ from typing import Any
 
 from adjourn.web.page import Page, View
 
+SMALL = 100
+"""A table that is so many times smaller than the largest one is folded away."""
+
 
 def show(view: View) -> dict[str, Any]:
     """Return what is known of the database."""
     collector, kept = view.site.collector, view.site.kept
     server = view.feed("server")
     seconds = max(1.0, time.monotonic() - collector.began)
+    tables = view.feed("database")
+    largest = max((row["bytes"] for row in tables), default=0)
+    large = [row for row in tables if row["bytes"] * SMALL >= largest]
     return {
         "server": server[0] if server else None,
         "checks": view.feed("doctor"),
         "doctor": view.reading("doctor"),
-        "tables": view.feed("database"),
-        "largest": max((row["bytes"] for row in view.feed("database")), default=0),
+        "tables": tables,
+        "largest": largest,
+        "large": large,
+        "small": [row for row in tables if row not in large],
         "sizes": view.reading("database"),
         "oldest": next(iter(view.feed("oldest_transaction")), None),
         "queries": (collector.queries + kept.queries) / seconds,

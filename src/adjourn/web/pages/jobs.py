@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.search import MOST_FOUND
 from adjourn.web.bulk import KINDS
 from adjourn.web.failures import told_error
 from adjourn.web.inputs import MOST_TEXT
@@ -54,6 +55,10 @@ def _found(view: View) -> dict[str, Any]:
     is_further = query.flag("further")
     wanted = filters_of(query)
     columns = chosen_columns(view)
+    named = wanted.get("ids", ())
+    if named:
+        # One page has all of them, and is not full: so it is known to be the end.
+        limit = max(limit, len(set(named)) + 1)
     can_choose = view.may("bulk") and not view.site.is_read_only
     page = search(
         view,
@@ -72,6 +77,8 @@ def _found(view: View) -> dict[str, Any]:
         "is_filtered": bool(wanted),
         "is_first": after is None,
         "is_full": len(page.jobs) == limit,
+        "named": len(set(named)),
+        "missing": sorted(set(named) - {job.id for job in page.jobs if job.id is not None}),
         "numbers": NUMBERS,
         "can_choose": can_choose,
         "at_once": {name: KINDS[name] for name in AT_ONCE if view.may(KINDS[name].permission)},
@@ -87,6 +94,7 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
         "carried": carried(view.query),
         "statuses": STATUSES,
         "chosen": ",".join(given.get("status", ())),
+        "ids": [each for each in given.get("job", []) if each][:MOST_FOUND],
         "columns": columns,
         "choices": {name: told for name, told in COLUMNS.items() if name != "args" or not view.site.hides_args},
         "kept": {} if columns == usual_columns(view) else {"column": columns},

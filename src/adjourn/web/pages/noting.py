@@ -9,6 +9,7 @@ from adjourn.web.page import View
 from adjourn.web.pages.searching import told_filter
 
 DONE = {
+    "job.defer": "stored a job",
     "job.retry": "ran a job again",
     "job.run_now": "had a job run now",
     "job.reschedule": "put a job off",

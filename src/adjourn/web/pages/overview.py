@@ -19,7 +19,7 @@ def show(view: View) -> dict[str, Any]:
     crew = view.feed("crew")
     alive = [worker for worker in crew if worker["is_alive"]]
     rates = list(view.site.collector.rates)
-    tasks = view.feed("tasks")
+    tasks = figures.ended(view)
     return {
         "queues": queues[:MOST_LISTED],
         "queue_count": len(queues),
@@ -32,7 +32,7 @@ def show(view: View) -> dict[str, Any]:
         "working": view.feed("working"),
         "waits": figures.waits(view),
         "rates": rates,
-        "failing": [task for task in tasks if task["failed"]][:MOST_LISTED],
+        "failing": sorted((task for task in tasks if task["failed"]), key=lambda task: -task["failed"])[:MOST_LISTED],
         "ended": sum(task["ended"] for task in tasks),
         "failed": sum(task["failed"] for task in tasks),
         "worst": [row for row in view.feed("doctor") if row["level"] != "ok"][:WORST] if view.may("database") else [],

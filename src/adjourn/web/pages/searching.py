@@ -18,6 +18,8 @@ STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 TEXTS = ("queue", "task", "lock", "queueing_lock", "error")
 NAMES = ("status", *TEXTS, "worker", "priority", "attempts", "args", "after_time", "before_time", "job")
 """The filters, by the names that addresses have."""
+RETRYING = "retrying"
+"""What addresses call jobs that wait to be tried again."""
 FIRST_LOOK = 100_000
 FURTHER_LOOK = 1_000_000
 LONGEST = 1.5
@@ -35,15 +37,20 @@ def filters_of(inputs: Inputs) -> JSONDict:
     """
     statuses = [text for value in inputs.values.get("status", ()) for text in value.split(",") if text]
     for status in statuses:
-        if status not in STATUSES:
-            raise BadInput("status", f"{status[:40]!r} is none of {', '.join(STATUSES)}.")
+        if status not in (*STATUSES, RETRYING):
+            raise BadInput("status", f"{status[:40]!r} is none of {', '.join((*STATUSES, RETRYING))}.")
+    attempts = inputs.number("attempts", most=2**31 - 1)
+    if RETRYING in statuses:
+        if len(statuses) > 1:
+            raise BadInput("status", f"{RETRYING!r} stands alone: leave the other ones out.")
+        statuses, attempts = ["todo"], max(1, attempts or 0)
     try:
         return checked_search(
             ids=inputs.ids("job") or None,
             statuses=statuses or None,
             worker_id=inputs.number("worker"),
             priority=inputs.number("priority", least=-(2**31), most=2**31 - 1),
-            min_attempts=inputs.number("attempts", most=2**31 - 1),
+            min_attempts=attempts,
             args=_arguments(inputs),
             finished_after=inputs.moment("after_time"),
             finished_before=inputs.moment("before_time"),

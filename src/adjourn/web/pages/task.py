@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from adjourn.exceptions import AlreadyEnqueued, InvalidOption, InvalidTaskArguments
+from adjourn.types import JSONDict
+from adjourn.web import zones
 from adjourn.web.failures import failures
-from adjourn.web.page import Page, View
+from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.problems import BadInput, Conflict, NotFound
 from adjourn.web.trends import trend
+
+MOST_ARGUMENTS = 40_000
+"""Characters of the arguments of a new job."""
 
 
 def show(view: View) -> dict[str, Any]:
@@ -25,6 +33,49 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
+def defer(view: View) -> Done:
+    """Store a job of the task."""
+    form = view.form
+    name = form.known_name("task")
+    task = view.app.tasks.get(name)
+    if task is None:
+        raise NotFound(
+            f"The app of this dashboard does not declare a task {name}, so it does not know its arguments. Name the module that declares it "
+            "in the app's import_paths, and start the dashboard again; or store the job by `adjourn defer --unknown`."
+        )
+    arguments = _arguments(form.text("args", most=MOST_ARGUMENTS))
+    options: dict[str, Any] = {
+        "queue": form.known_name("queue", needed=False) or None,
+        "lock": form.text("lock") or None,
+        "priority": form.number("priority", least=-(2**31), most=2**31 - 1),
+        "schedule_at": form.moment("at", zones.zone_of(form, None)),
+    }
+    try:
+        with view.database.changing() as connection:
+            said = {option: value for option, value in options.items() if value is not None}
+            job_id = task.configure(**said, connection=connection).defer(**arguments)
+            view.app.job_manager.actions.add_audit(
+                view.author, "job.defer", target=str(job_id), outcome=f"a job of {name}", connection=connection
+            )
+    except InvalidTaskArguments as error:
+        raise BadInput("args", f"{error} Nothing was stored.") from error
+    except InvalidOption as error:
+        raise BadInput("job", f"{error} Nothing was stored.") from error
+    except AlreadyEnqueued as error:
+        raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
+    return Done(f"Job {job_id} of {name} is stored.", view.url("job", id=job_id))
+
+
+def _arguments(text: str) -> JSONDict:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise BadInput("args", f'it is no JSON: {error}. Write such as {{"user": 7}}. Nothing was stored.') from None
+    if not isinstance(found, dict):
+        raise BadInput("args", 'arguments have names: write such as {"user": 7}. Nothing was stored.')
+    return found
+
+
 PAGE = Page(
     name="task",
     title="Task",
@@ -33,3 +84,4 @@ PAGE = Page(
     is_listed=False,
     within="tasks",
 )
+ACTIONS = (Action(name="job.defer", permission="job.defer", act=defer),)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from adjourn.sql.reading import COUNTED
+from adjourn.web import figures
 from adjourn.web.page import Action, Done, Page, View
 
 
 def show(view: View) -> dict[str, Any]:
     """Return the tasks whose jobs have ended lately, those that run, those that are paused, and those that the app declares."""
     wanted = view.query.text("find").lower()
-    ended = {row["task"]: row for row in view.feed("tasks")}
+    ended = {row["task"]: row for row in figures.ended(view)}
     paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "task"}
     running: dict[str, int] = {}
     for job in view.feed("working"):

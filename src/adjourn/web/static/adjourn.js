@@ -100,11 +100,13 @@ function busyElement() {
 }
 
 const OWN = new Set(["open", "checked", "selected", "value", "aria-selected", "tabindex"]);
+// What somebody has typed or opened; a bar's value is the server's.
+const isOwn = (element, name) => OWN.has(name) && !(name === "value" && element.nodeName === "PROGRESS");
 function merge(old, now) {
   for (const { name, value } of now.attributes) {
-    if (!OWN.has(name) && !name.startsWith("on") && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (!isOwn(old, name) && !name.startsWith("on") && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  for (const { name } of [...old.attributes]) if (!OWN.has(name) && !now.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name } of [...old.attributes]) if (!isOwn(old, name) && !now.hasAttribute(name)) old.removeAttribute(name);
   if (old.classList.contains("current") !== (old === row)) old.classList.toggle("current", old === row);
   const rows = new Map([...old.children].filter((each) => each.dataset.row).map((each) => [each.dataset.row, each]));
   let place = old.firstChild;
