@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import json
 import re
 from collections import Counter
 from typing import Any
@@ -170,6 +171,41 @@ def test_a_job_of_a_workflow_and_one_that_waits_for_an_event_are_shown(root: Cli
     assert "for other jobs" in page
     assert listed(root, "?waits_for=event") == [waiting]
     assert len(listed(root, "?waits_for=jobs")) == 1
+
+
+def test_the_page_of_a_job_shows_its_progress_its_terms_and_leads_to_its_workflow(root: Client, shop: Shop) -> None:
+    flow = app.workflow("orders")
+    first = flow.add(ship.configure(max_attempts=7), task_kwargs={"order_id": 1})
+    flow.add(bill, depends_on=first, task_kwargs={"order_id": 1})
+    stored = flow.defer()
+    bill.defer(order_id=3)
+    said = {"current": 3, "total": 4, "message": EVIL, "at": NOW.isoformat()}
+    ids = listed(root, f"?workflow={stored.id}")
+    assert len(ids) == 2
+    shop.execute("UPDATE adjourn.adjourn_jobs SET progress = %s::jsonb WHERE id = %s", [json.dumps(said), ids[1]])
+    page = body(root, f"{JOBS}{ids[1]}/change/")
+    assert "3 / 4 (75%) &lt;script&gt;" in page
+    assert f"{JOBS}?workflow={stored.id}" in page
+    assert re.search(r"runs again at most.*?>7<", page, re.IGNORECASE | re.DOTALL)
+    with override_settings(ADJOURN_ADMIN_HIDE_ARGS=[ship.name]):
+        page = body(root, f"{JOBS}{ids[1]}/change/")
+        assert "3 / 4 (75%)" in page
+        assert EVIL[1:7] not in page.partition("3 / 4")[2].partition("</div>")[0]
+    with override_settings(USE_TZ=False):
+        connection.close()
+        body(root, f"{JOBS}{ids[1]}/change/")
+    connection.close()
+    assert listed(root, "?workflow=x") == listed(root, "?workflow=999999999") == []
+    app.job_manager.cancel_workflow(stored.id)
+    app.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+    assert listed(root, f"?workflow={stored.id}") == ids
+    assert f"workflow {stored.id} was cancelled" in body(root, f"{JOBS}{ids[0]}/change/")
+
+
+def test_the_page_of_a_worker_shows_what_it_has_said_of_itself(root: Client) -> None:
+    with override_settings(ADJOURN_READONLY_MODELS=False):
+        worker = Worker.objects.create(name="w", expires_at=NOW, details={"host": "a.host", "pid": 7})
+    assert "a.host" in body(root, f"/admin/adjourn/worker/{worker.pk}/change/")
 
 
 def test_everything_that_a_job_can_wait_for_has_a_label() -> None:

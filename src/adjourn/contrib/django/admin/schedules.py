@@ -61,7 +61,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
             tick = Cron(schedule.cron, schedule.timezone).next(datetime.datetime.now(datetime.UTC))
         except ValueError:
             return shown.NOTHING
-        return shown.ago(tick if timezone.is_aware(timezone.now()) else timezone.make_naive(tick))
+        return shown.ago_of(tick)
 
     @admin.display(description=gettext_lazy("last tick"))
     def shown_last(self, schedule: Any) -> SafeString:
