@@ -15,7 +15,7 @@ import attrs
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.claimed import ClaimedJob
-from adjourn._domain.job_limits import checked_queue_limits
+from adjourn._domain.job_limits import checked_queue_limits, declared_limits
 from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.progress import progress_text
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
@@ -32,7 +32,7 @@ from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
 from adjourn.events import Events
 from adjourn.events.log import logged
-from adjourn.limits import Limit
+from adjourn.limits import Limit, Scope
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
@@ -236,6 +236,10 @@ class App(blueprints.Blueprint, SendsEvents):
         """Return whether the task of this name is declared, or a resolver may find it. Workers ask this."""
         resolver = self.resolver_of(task_name)
         return task_name in self.tasks or (resolver is not None and resolver.may_know(task_name))
+
+    def declared_limits(self) -> dict[tuple[Scope, str], Limit]:
+        """Return the limits of its tasks and queues, by what they are for and the name. Workers store them when they start."""
+        return declared_limits(((task.name, task.limits) for task in self.tasks.values()), self.queue_limits)
 
     def task_of(self, job: Job) -> tasks.Task[Any, Any, Any]:
         """Return the task of a job, declared or found by a resolver, which may block.
