@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,15 @@ NAME = "django:support.shop.framework.limited"
 
 
 @pytest.fixture(autouse=True)
-def no_calls(shop: Shop) -> None:
+def no_calls(shop: Shop) -> Iterator[None]:
     framework.calls.clear()
     framework.running.clear()
     framework.most.clear()
+    known = dict(LIMITED)
+    yield
+    LIMITED.clear()
+    LIMITED.update(known)
+    shop.execute("DELETE FROM adjourn.adjourn_limits")
 
 
 def run(**options: Any) -> None:
