@@ -282,6 +282,19 @@ def test_the_page_of_a_job_shows_its_errors_events_and_the_jobs_of_its_lock(root
         assert "2026-01-01 11:00:02" in body(root, f"{JOBS}{job.pk}/change/")
 
 
+def test_without_time_zones_times_are_shown_as_they_are_on_the_clock(root: Client) -> None:
+    due = datetime.datetime(2101, 7, 1, 10, tzinfo=datetime.UTC)
+    job_id = bill.configure(schedule_at=due, expires_at=due + datetime.timedelta(hours=1)).defer(order_id=1)
+    with override_settings(USE_TZ=False, TIME_ZONE="Europe/Berlin"):
+        connection.close()
+        page = body(root, f"{JOBS}{job_id}/change/")
+        assert "2101-07-01 12:00:00" in page
+        assert "1 July 2101" in page or "July 1, 2101, noon" in page
+        assert "July 1, 2101, 1 p.m." in page
+        assert "2101-07-01 12:00:00" in body(root, JOBS)
+    connection.close()
+
+
 def test_a_worker_that_is_gone_is_told_by_its_number(root: Client) -> None:
     job = make_job(ship, status="failed", worker_id=987654)
     assert "987654, which has ended" in body(root, f"{JOBS}{job.pk}/change/")
