@@ -165,6 +165,7 @@ class AdjournBackend(BaseTaskBackend):
         InvalidTaskBackend
             If ``TASKS`` is not right, or ``"adjourn.contrib.django"`` is not installed.
         """
+        result: TaskResult[P, R]
         result, is_new = self._stored(task, args, kwargs)
         if is_new:
             task_enqueued.send_robust(type(self), task_result=result)
@@ -172,6 +173,7 @@ class AdjournBackend(BaseTaskBackend):
 
     async def aenqueue(self, task: Task[P, R], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[P, R]:
         """Store a task. See `enqueue`."""
+        result: TaskResult[P, R]
         result, is_new = await sync_to_async(self._stored, thread_sensitive=True)(task, args, kwargs)
         if is_new:
             await task_enqueued.asend_robust(type(self), task_result=result)

@@ -45,10 +45,10 @@ class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes no
         Of the jobs with the same queueing lock, only one waits at a time; enqueueing another raises `AlreadyEnqueued`. None
         (the default) for none.
     unique
-        Which of its jobs are the same, so that one of them is stored: see `adjourn.Unique`. It goes by the names of arguments,
+        Which of its jobs are the same, so that one of them is stored: see ``adjourn.Unique``. It goes by the names of arguments,
         however these are passed. Not together with ``queueing_lock``. None (the default) for none.
     limits
-        How many of its jobs run at once and start in a period of time, as in ``@app.task(limits=...)``: an `adjourn.Limit`, or
+        How many of its jobs run at once and start in a period of time, as in ``@app.task(limits=...)``: an ``adjourn.Limit``, or
         several. Workers store them when they start, if the task's module is imported by then. Default: none.
     limit_key
         The key under the limit for each key. None (the default) for the one that the arguments make. For `using`.
