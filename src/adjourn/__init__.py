@@ -169,7 +169,12 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         value = importlib.import_module("importlib.metadata").version("adjourn")
     elif name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+        try:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        except ImportError as error:
+            if "pq wrapper" in str(error):  # psycopg says what it has tried, and not what to do
+                error.add_note('The driver comes with its own libpq: pip install "adjourn[binary]".')
+            raise
     elif name in _MODULES:
         value = importlib.import_module(f"adjourn.{name}")
     else:

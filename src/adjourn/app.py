@@ -243,6 +243,10 @@ class App(blueprints.Blueprint, SendsEvents):
         resolver = self.resolver_of(task_name)
         return task_name in self.tasks or (resolver is not None and resolver.may_know(task_name))
 
+    def declared_limits(self) -> dict[tuple[Scope, str], Limit]:
+        """Return the limits of its tasks and queues, by what they are for and the name. Workers store them when they start."""
+        return declared_limits(((task.name, task.limits) for task in self.tasks.values()), self.queue_limits)
+
     def task_of(self, job: Job) -> tasks.Task[Any, Any, Any]:
         """Return the task of a job, declared or found by a resolver, which may block.
 

@@ -135,7 +135,7 @@ class Blueprint:
     def _warn_in_main(self) -> None:
         if caller_module() == "__main__":
             warnings.warn(
-                f"This {type(self).__name__} is created in the program's main module, whose name is `__main__` here and "
+                f"This {'App' if self.is_app else 'Blueprint'} is created in the program's main module, whose name is `__main__` here and "
                 "another in a worker, so that workers will not find its tasks by their default names. Move it to a "
                 "module that is imported, or give its tasks a name.",
                 stacklevel=caller_stacklevel(),

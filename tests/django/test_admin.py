@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import json
 import re
 from collections import Counter
 from typing import Any
@@ -172,6 +173,41 @@ def test_a_job_of_a_workflow_and_one_that_waits_for_an_event_are_shown(root: Cli
     assert len(listed(root, "?waits_for=jobs")) == 1
 
 
+def test_the_page_of_a_job_shows_its_progress_its_terms_and_leads_to_its_workflow(root: Client, shop: Shop) -> None:
+    flow = app.workflow("orders")
+    first = flow.add(ship.configure(max_attempts=7), task_kwargs={"order_id": 1})
+    flow.add(bill, depends_on=first, task_kwargs={"order_id": 1})
+    stored = flow.defer()
+    bill.defer(order_id=3)
+    said = {"current": 3, "total": 4, "message": EVIL, "at": NOW.isoformat()}
+    ids = listed(root, f"?workflow={stored.id}")
+    assert len(ids) == 2
+    shop.execute("UPDATE adjourn.adjourn_jobs SET progress = %s::jsonb WHERE id = %s", [json.dumps(said), ids[1]])
+    page = body(root, f"{JOBS}{ids[1]}/change/")
+    assert "3 / 4 (75%) &lt;script&gt;" in page
+    assert f"{JOBS}?workflow={stored.id}" in page
+    assert re.search(r"runs again at most.*?>7<", page, re.IGNORECASE | re.DOTALL)
+    with override_settings(ADJOURN_ADMIN_HIDE_ARGS=[ship.name]):
+        page = body(root, f"{JOBS}{ids[1]}/change/")
+        assert "3 / 4 (75%)" in page
+        assert EVIL[1:7] not in page.partition("3 / 4")[2].partition("</div>")[0]
+    with override_settings(USE_TZ=False):
+        connection.close()
+        body(root, f"{JOBS}{ids[1]}/change/")
+    connection.close()
+    assert listed(root, "?workflow=x") == listed(root, "?workflow=999999999") == []
+    app.job_manager.cancel_workflow(stored.id)
+    app.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+    assert listed(root, f"?workflow={stored.id}") == ids
+    assert f"workflow {stored.id} was cancelled" in body(root, f"{JOBS}{ids[0]}/change/")
+
+
+def test_the_page_of_a_worker_shows_what_it_has_said_of_itself(root: Client) -> None:
+    with override_settings(ADJOURN_READONLY_MODELS=False):
+        worker = Worker.objects.create(name="w", expires_at=NOW, details={"host": "a.host", "pid": 7})
+    assert "a.host" in body(root, f"/admin/adjourn/worker/{worker.pk}/change/")
+
+
 def test_everything_that_a_job_can_wait_for_has_a_label() -> None:
     assert {*Job.WaitsFor.values} == {*WAITS_FOR}
 
@@ -228,9 +264,10 @@ def test_the_page_of_a_job_shows_its_errors_events_and_the_jobs_of_its_lock(root
     }  # fmt: skip
     job = make_job(ship, status="failed", args={"order_id": 7}, errors=[error], lock="l", result={"a": ["b"]})
     other = ship.configure(lock="l").defer(order_id=8)
+    body(root, f"{JOBS}{job.pk}/change/")  # Django asks once which models there are
     with CaptureQueriesContext(connection) as queries:
         page = body(root, f"{JOBS}{job.pk}/change/")
-    assert len(queries) <= 6
+    assert len(queries) <= 6, [each["sql"] for each in queries]
     for text in (
         "a.Error",
         "lost",
@@ -244,6 +281,19 @@ def test_the_page_of_a_job_shows_its_errors_events_and_the_jobs_of_its_lock(root
     assert re.findall(r"<td>(deferred|started|failed)</td>", page) == ["deferred", "started", "failed"]
     with override_settings(TIME_ZONE="Europe/Berlin"):
         assert "2026-01-01 11:00:02" in body(root, f"{JOBS}{job.pk}/change/")
+
+
+def test_without_time_zones_times_are_shown_as_they_are_on_the_clock(root: Client) -> None:
+    due = datetime.datetime(2101, 7, 1, 10, tzinfo=datetime.UTC)
+    job_id = bill.configure(schedule_at=due, expires_at=due + datetime.timedelta(hours=1)).defer(order_id=1)
+    with override_settings(USE_TZ=False, TIME_ZONE="Europe/Berlin"):
+        connection.close()
+        page = body(root, f"{JOBS}{job_id}/change/")
+        assert "2101-07-01 12:00:00" in page
+        assert "1 July 2101" in page or "July 1, 2101, noon" in page
+        assert "July 1, 2101, 1 p.m." in page
+        assert "2101-07-01 12:00:00" in body(root, JOBS)
+    connection.close()
 
 
 def test_a_worker_that_is_gone_is_told_by_its_number(root: Client) -> None:
@@ -457,6 +507,27 @@ def test_a_periodic_task_is_deferred_by_hand(root: Client, shop: Shop, monkeypat
         assert "defer_now" not in body(browser, address)
     finally:
         del app.tasks["sweep"]
+
+
+def test_schedules_are_paused_and_resumed(root: Client, shop: Shop) -> None:
+    for name in ("sweep", "report"):
+        job = adjourn.jobs.Job(queue="default", task_name=name)
+        app.job_manager.defer_periodic_job(job, "a", 60, cron="@hourly")
+    app.job_manager.pause_schedule("report", "a")
+    ids = list(Schedule.objects.order_by("pk").values_list("pk", flat=True))
+    address = "/admin/adjourn/schedule/"
+    form = {"_selected_action": ids}
+    assert body(root, address).count(">paused<") == 1
+    assert "Pause 2 schedules?" in body(root, address, index="0", action="pause", **form)
+    paused = messages(body(root, address, confirmed="yes", action="pause", **form))
+    assert paused == ["1 schedule was paused.", "1 was left as it is."]
+    assert {pause.name for pause in app.job_manager.list_pauses()} == {"sweep", "report"}
+    assert body(root, address).count(">paused<") == 2
+    assert "paused since" in body(root, f"{address}{ids[0]}/change/").lower()
+    resumed = messages(body(root, address, confirmed="yes", action="resume", **form))
+    assert resumed == ["2 schedules were resumed."]
+    assert app.job_manager.list_pauses() == []
+    assert 'value="pause"' not in body(client("view_schedule"), address)
 
 
 def test_a_page_can_be_changed_by_a_subclass(root: Client) -> None:

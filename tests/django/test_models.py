@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,50 @@ def test_schedules_have_their_last_tick_and_job(shop: Shop) -> None:
     assert schedule.job == schedule.last_job == Job.objects.get(pk=job_id)
 
 
+INTERNAL = {
+    "adjourn_workers": {"hungry", "apart", "restricted", "is_done", "overdue", "running"},
+}
+"""Columns that workers keep for themselves."""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_has_every_column_of_its_table_or_view(shop: Shop, model: Any) -> None:
+    name = model._meta.db_table.rpartition(".")[2].strip('"')
+    rows = shop.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'adjourn' AND table_name = %s", [name]
+    )
+    columns = {column for (column,) in rows} - INTERNAL.get(name, set())
+    assert {field.column for field in model._meta.concrete_fields} == columns
+
+
+def test_a_job_has_its_terms_its_headers_and_its_progress(shop: Shop) -> None:
+    soon = NOW + datetime.timedelta(hours=1)
+    job_id = bill.configure(expires_at=soon, max_attempts=7, headers={"tenant": "acme"}).defer(order_id=1)
+    said = {"current": 3, "total": 4, "message": "half", "at": NOW.isoformat()}
+    shop.execute("UPDATE adjourn.adjourn_jobs SET progress = %s::jsonb", [json.dumps(said)])
+    job = Job.objects.get(expires_at=soon)
+    assert (job.pk, job.max_attempts, job.headers, job.progress) == (job_id, 7, {"tenant": "acme"}, said)
+    assert (job.is_live, job.claim, job.reason, job.workflow_id) == (True, 0, None, None)
+    (listed,) = app.job_manager.list_jobs()
+    assert job.job == listed
+    assert (job.job.expires_at, job.job.progress) == (soon, listed.progress)
+
+
+def test_a_job_has_its_workflow_and_why_it_was_cancelled(shop: Shop) -> None:
+    flow = app.workflow("orders")
+    first = flow.add(ship, task_kwargs={"order_id": 1})
+    flow.add(bill, depends_on=first, task_kwargs={"order_id": 1})
+    flow_id = flow.defer().id
+    assert Job.objects.filter(workflow_id=flow_id).count() == 2
+    app.job_manager.cancel_workflow(flow_id)
+    app.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+    reasons = {job.reason for job in Job.objects.filter(workflow_id=flow_id, status="cancelled", is_live=False)}
+    assert f"workflow {flow_id} was cancelled" in reasons
+    job = Job.objects.exclude(reason=None).first()
+    assert job is not None
+    assert job.job == app.job_manager.list_jobs(id=job.pk)[0]
+
+
 WRITES: dict[str, Callable[[Any], Any]] = {
     "create": lambda rows: rows.create(),
     "bulk_create": lambda rows: rows.bulk_create([rows.model()]),
@@ -182,6 +227,27 @@ def test_a_worker_runs_what_a_test_has_made(shop: Shop) -> None:
     order.refresh_from_db()
     job.refresh_from_db()
     assert (order.name, job.status) == ("billed", "succeeded")
+
+
+@pytest.mark.parametrize("status", ["todo", "doing", "cancelled"])
+def test_a_test_may_make_jobs_with_terms_progress_and_a_reason(shop: Shop, status: str) -> None:
+    said = {"current": 1, "total": None, "message": None, "at": NOW.isoformat()}
+    reason = "job 4 failed" if status == "cancelled" else None
+    columns = {"progress": said, "expires_at": NOW + datetime.timedelta(hours=1), "max_attempts": 2}
+    job = make_job(status=status, reason=reason, **columns)
+    assert {name: getattr(job, name) for name in columns} == columns
+    assert (job.reason, job.is_live) == (reason, status != "cancelled")
+    with override_settings(ADJOURN_READONLY_MODELS=False):
+        job.priority = 9
+        job.save()
+    again = Job.objects.get(pk=job.pk)
+    assert ({name: getattr(again, name) for name in columns}, again.priority) == (columns, 9)
+
+
+@pytest.mark.parametrize("field", ["waits_for", "is_live", "claim"])
+def test_what_the_database_makes_of_a_job_cannot_be_given(shop: Shop, field: str) -> None:
+    with pytest.raises(adjourn.exceptions.InvalidOption, match=rf"make_job: {field}.*the database"):
+        make_job(**{field: None})
 
 
 @pytest.mark.parametrize("automatic", ["django.db.models.AutoField", "django.db.models.BigAutoField"])

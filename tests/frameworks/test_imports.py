@@ -29,3 +29,20 @@ def test_no_integration_needs_a_driver_or_package_that_it_does_not_use() -> None
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("adjourn, version ")
+
+
+WITHOUT_LIBPQ = """
+import ctypes.util, sys
+
+sys.modules["psycopg_binary"] = sys.modules["psycopg_c"] = None
+ctypes.util.find_library = lambda name: None
+
+import adjourn
+adjourn.PsycopgConnector("postgresql://localhost/mydb")
+"""
+
+
+def test_a_driver_that_finds_no_libpq_is_answered_with_what_to_install() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_LIBPQ], capture_output=True, text=True, check=False)
+    assert "ImportError: no pq wrapper available" in done.stderr
+    assert done.stderr.endswith('pip install "adjourn[binary]".\n')

@@ -167,10 +167,14 @@ def run(dsn: str, seconds: float, rate: float, cron: str, backlog: int) -> dict[
 
     with procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=dsn)).open() as old:
         old.schema_manager.apply_schema()
-        # They are due one after the other, most of them later than the migration begins.
+        # They are due one after the other, most of them later than the migration begins. Those of the last tenth are due in hours: however
+        # slow everything is, they are left to be moved.
+        late = []
         for number in range(backlog):
-            delay = {"seconds": 0.8 * seconds * number / backlog}
-            old.configure_task("work", schedule_in=delay).defer(key=f"backlog/{number}")
+            is_late = number >= 0.9 * backlog
+            delay = {"hours": 5} if is_late else {"seconds": 0.8 * seconds * number / backlog}
+            job_id = old.configure_task("work", schedule_in=delay).defer(key=f"backlog/{number}")
+            late += [job_id] * is_late
     with adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=dsn)).open() as new:
         new.schema_manager.apply_schema()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -210,6 +214,8 @@ def run(dsn: str, seconds: float, rate: float, cron: str, backlog: int) -> dict[
         moved += max([entry["moved"] for entry in trial.entries("moved")], default=0)
         moved += trial.migrate("move")["moved"]
         status = trial.migrate("status")
+        with adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=dsn)).open() as new:
+            assert new.job_manager.change_jobs(late, now=True) == late, "they are there, with their ids"
         with psycopg.connect(dsn, autocommit=True) as connection:
             deadline = time.monotonic() + TRAILING
             query = (

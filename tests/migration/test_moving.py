@@ -297,6 +297,49 @@ def test_history_goes_on_where_it_was_and_finds_what_ended_meanwhile(migration: 
     assert migration.status().facts["history_done"]
 
 
+HISTORY = """
+import resource, sys, adjourn
+from adjourn.migration import Migration
+
+app = adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=sys.argv[1], kwargs={"application_name": "history"}))
+with app.open():
+    print(Migration(app).history(batch=int(sys.argv[2])).facts["copied"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.timeout(1800)
+def test_a_long_history_is_copied_in_little_memory_and_goes_on_after_a_kill(
+    migration: Migration, old: Old, both: str
+) -> None:
+    number, batch = (1_000_000, 10_000) if "ADJOURN_TEST_THOROUGH" in os.environ else (3_000, 100)
+    fill_many(old, number, "succeeded")
+    # They have ended in the course of ten weeks.
+    old.run(
+        "insert into procrastinate_events (job_id, type, at)"
+        " select id, 'succeeded', now() - interval '10 weeks' * id / %s::float from procrastinate_jobs",
+        number,
+    )
+    migration.start()
+    line = [sys.executable, "-c", HISTORY, both, str(batch)]
+    done = "select count(*) from adjourn.adjourn_finished_jobs"
+    with subprocess.Popen(line) as killed:
+        until(lambda: old.value(done) > number // 10)
+        killed.kill()
+    until(lambda: old.value("select count(*) from pg_stat_activity where application_name = 'history'") == 0)
+    copied = old.value(done)
+    assert number // 10 < copied < number
+    again = subprocess.run(line, capture_output=True, text=True, check=True)
+    rest, megabytes = map(int, again.stdout.split())
+    assert (rest, old.value(done)) == (number - copied, number)
+    assert megabytes < 200
+    weeks = old.run(
+        "select relname as name from pg_class where relname ~ 'adjourn_finished_jobs_[0-9]+$' and relkind = 'r' order by 1"
+    )
+    old.run(f"drop table adjourn.{weeks[1]['name']}")
+    assert number * 0.8 < old.value(done) < number * 0.95
+
+
 def test_history_since_a_time_leaves_older_jobs(migration: Migration, old: Old) -> None:
     job_id = old.defer()
     old.fetch()

@@ -332,6 +332,9 @@ class AppLike(Protocol):
     def queue_limits(self) -> Mapping[str, Limit]:
         """The limits of queues."""
 
+    def declared_limits(self) -> dict[tuple[Scope, str], Limit]:
+        """Return the limits of its tasks and queues, by what they are for and the name."""
+
     @property
     def store_results(self) -> bool:
         """Whether the results of jobs are stored whose tasks do not say."""

@@ -307,7 +307,7 @@ class Migration:
         }
         lines = [
             f"With Procrastinate: {left['todo']:,} wait, {left['doing']:,} run, {left['refused']:,} cannot be moved",
-            f"Forwarded: {lately['last_minute']:,} in the last minute, {lately['last_hour']:,} in the last hour"
+            f"Stored by old producers and moved: {lately['last_minute']:,} in the last minute, {lately['last_hour']:,} in the last hour"
             + ("" if state["forwarding"] else "; not started yet"),
         ]
         if lately["held"]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import django
+from adjourn import Limit, Unique
 from adjourn.contrib.django.tasks import options
 from adjourn.exceptions import JobAborted
 from support.shop.models import Order
@@ -123,6 +125,41 @@ class Shelf:
 def dogged() -> None:
     """Fail twice."""
     raise LookupError
+
+
+running: dict[str, int] = {}
+most: dict[str, int] = {}
+"""How many calls of `limited` run for each tenant and in all, and how many have at most."""
+_counting = threading.Lock()
+
+
+@task
+@options(limits=[Limit(concurrency=2), Limit(key="tenant", concurrency=1)])
+def limited(tenant: str, number: int = 0, pause: float = 0.05) -> None:
+    """Count the calls that run at the same time."""
+    with _counting:
+        for name in (tenant, "all"):
+            running[name] = running.get(name, 0) + 1
+            most[name] = max(most.get(name, 0), running[name])
+    time.sleep(pause)
+    with _counting:
+        for name in (tenant, "all"):
+            running[name] -= 1
+    calls.append([tenant, number])
+
+
+@takes_context
+@options(unique=Unique(args=["customer"], on_conflict="skip"))
+def greet(context: Any, customer: int, /, text: str = "hello", **more: Any) -> str:
+    """Greet a customer once."""
+    calls.append([context.attempt, customer, text])
+    return text
+
+
+@task
+@options(unique=Unique())
+async def sync_customer(customer: int, full: bool = False) -> None:
+    """Do nothing, once at a time."""
 
 
 if not (6, 0) <= django.VERSION < (6, 1):

@@ -8,16 +8,18 @@ from types import MappingProxyType
 from typing import Any, Self, Unpack
 
 from adjourn import sql
-from adjourn._domain.job_limits import checked_queue_limits
+from adjourn._domain.job_limits import checked_queue_limits, declared_limits
 from adjourn._domain.results import DEFAULT_TTL
 from adjourn._domain.schedules import checked_defaults as checked_periodic_defaults
 from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.contrib.django.connections import KeptConnections, clean_up, clean_up_async
 from adjourn.contrib.django.connector import DjangoConnector
+from adjourn.contrib.django.limited import LIMITED
 from adjourn.contrib.django.manager import DjangoJobManager
+from adjourn.contrib.django.names import NAMESPACE
 from adjourn.contrib.django.settings import settings
-from adjourn.limits import Limit
+from adjourn.limits import Limit, Scope
 from adjourn.manager import JobManager
 from adjourn.types import PeriodicDefaults, WorkerOptions
 from adjourn.worker import shutdown
@@ -91,6 +93,13 @@ class DjangoApp(App):
         other._app_of_jobs = self if is_workers else None
         other.kept_connections = KeptConnections()
         return other
+
+    def declared_limits(self) -> dict[tuple[Scope, str], Limit]:
+        """Return the limits of its tasks and queues, and those of the tasks of ``django.tasks`` that it runs. See `App.declared_limits`."""
+        declared = super().declared_limits()
+        if self.resolver_of(f"{NAMESPACE}:") is not None:
+            declared |= declared_limits(LIMITED.items(), {})
+        return declared
 
     async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
         """Run a worker until it is stopped. See `App.run_worker_async`.

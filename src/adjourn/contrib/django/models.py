@@ -11,6 +11,7 @@ another when it ends, so the database cannot watch over the reference.
 from __future__ import annotations
 
 import datetime
+import json
 from typing import Any, ClassVar
 
 from django.db import models
@@ -18,6 +19,8 @@ from django.utils.timezone import is_aware, make_aware, now
 from django.utils.translation import gettext_lazy as _
 
 from adjourn import jobs
+from adjourn._domain.progress import progress_of
+from adjourn._domain.terms import JobTerms
 from adjourn.contrib.django import writing
 from adjourn.contrib.django.fields import PlainArrayField
 from adjourn.contrib.django.querysets import Guarded
@@ -58,6 +61,7 @@ class Worker(Guarded):
     )
     jobs: Any
     dead: models.BooleanField[bool, bool] = models.BooleanField(_("dead"), default=False)
+    details: models.JSONField[Any, Any] = models.JSONField(_("details"), null=True)
 
     class Meta(Guarded.Meta):
         db_table = table("workers")
@@ -137,6 +141,17 @@ class Job(Guarded):
     result_expires_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
         _("result lapses at"), null=True
     )
+    expires_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("does not begin after"), null=True
+    )
+    max_attempts: models.IntegerField[int | None, int | None] = models.IntegerField(
+        _("runs again at most"), null=True, help_text=_("None: what its task says.")
+    )
+    progress: models.JSONField[Any, Any] = models.JSONField(_("progress"), null=True)
+    reason: models.TextField[str | None, str | None] = models.TextField(_("reason"), null=True)
+    workflow_id: models.BigIntegerField[int | None, int | None] = models.BigIntegerField(_("workflow"), null=True)
+    is_live: models.BooleanField[bool, bool] = models.BooleanField(_("waits or runs"), default=True, editable=False)
+    claim: models.IntegerField[int, int] = models.IntegerField(_("claims by workers"), default=0, editable=False)
     events: Any
     worker_id: int | None
     worker: models.ForeignKey[Worker | None, Worker | None] = models.ForeignKey(
@@ -177,6 +192,7 @@ class Job(Guarded):
             attempts=self.attempts,
             abort_requested=self.abort_requested,
             worker_id=self.worker_id,
+            claim=self.claim,
             enqueued_at=_aware(self.enqueued_at),
             started_at=_aware(self.started_at),
             finished_at=_aware(self.finished_at),
@@ -184,6 +200,10 @@ class Job(Guarded):
             result=self.result,
             has_result=self.result is not None,
             result_expires_at=_aware(self.result_expires_at),
+            reason=self.reason,
+            headers=self.headers,
+            progress=None if self.progress is None else progress_of(json.dumps(self.progress)),
+            terms=JobTerms.of_row({"expires_at": _aware(self.expires_at), "max_attempts": self.max_attempts}),
         )
 
     @property
@@ -263,6 +283,9 @@ class Schedule(Guarded):
     cron: models.TextField[str, str] = models.TextField(_("cron expression"))
     timezone: models.TextField[str, str] = models.TextField(_("time zone"), default="UTC")
     last_tick: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(_("last tick"))
+    next_tick: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("next tick"), null=True
+    )
     last_job_id: int | None
     last_job: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
         Job, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+", verbose_name=_("last job")

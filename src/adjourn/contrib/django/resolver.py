@@ -5,17 +5,23 @@ The framework is imported with the first of them: it may not be there.
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
 from django.core.signals import setting_changed
+from django.db import DatabaseError
 
+from adjourn._domain.job_limits import declared_limits
 from adjourn.app import App
-from adjourn.exceptions import TaskNotFound
+from adjourn.contrib.django.limited import LIMITED
+from adjourn.exceptions import AdjournException, TaskNotFound
 from adjourn.jobs import Job
 from adjourn.tasks import Task, TaskResolver
 
 __all__ = ["FrameworkResolver"]
+
+logger: logging.Logger = logging.getLogger("adjourn.django")
 
 
 class FrameworkResolver(TaskResolver):
@@ -31,6 +37,7 @@ class FrameworkResolver(TaskResolver):
         self._app = app
         self._loaded: dict[tuple[str, str], Task[Any, Any, Any]] = {}
         self._missing: set[str] = set()
+        self._known: set[str] = set()
         self._starting = threading.Lock()
         self._finished: object = None
         setting_changed.connect(self._forget)
@@ -59,10 +66,29 @@ class FrameworkResolver(TaskResolver):
         with self._starting:
             if self._finished is None:
                 self._finished = Finished(self._app.events, lambda job_id: self._app.job_manager.list_jobs(id=job_id))
-        self._loaded[job.task_name, job.task_kwargs["backend"]] = task
+        if self._has_stored_limits(job.task_name):
+            self._loaded[job.task_name, job.task_kwargs["backend"]] = task
         return task
+
+    def _has_stored_limits(self, name: str) -> bool:
+        """Store the limits of a task that may just have been imported; return whether they are stored, or it has none."""
+        if name in self._known or (limits := LIMITED.get(name)) is None:
+            return True
+        try:
+            self._app.job_manager.limits.declare(declared_limits([(name, limits)], {}))
+        except (AdjournException, DatabaseError):
+            logger.warning(
+                "The limits of %s could not be stored, so none of its jobs waits for a place; the next job tries again",
+                name,
+                exc_info=True,
+                extra={"action": "limits_not_stored", "task_name": name},
+            )
+            return False
+        self._known.add(name)
+        return True
 
     def _forget(self, *, setting: str, **_: Any) -> None:
         if setting == "TASKS":
             self._loaded.clear()
             self._missing.clear()
+            self._known.clear()

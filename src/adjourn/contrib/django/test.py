@@ -21,7 +21,7 @@ from adjourn.contrib.django import writing
 from adjourn.contrib.django.models import Job
 from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import settings
-from adjourn.exceptions import UnknownOption
+from adjourn.exceptions import InvalidOption, UnknownOption
 from adjourn.tasks import Task
 from adjourn.testing import Drained, clear, drain
 
@@ -80,15 +80,19 @@ def make_job(task: Task[Any, Any, Any] | str = "task", /, **columns: Any) -> Job
     ------
     UnknownOption
         If a job has no such field.
+    InvalidOption
+        If it is a field that the database makes of others: ``waits_for``, ``is_live`` or ``claim``.
     IntegrityError
         If its lock or its queueing lock is taken.
     """
     for name in columns:
         try:
-            Job._meta.get_field(name.removesuffix("_id"))
+            field = Job._meta.get_field(name)  # also by its attribute: worker_id
         except FieldDoesNotExist:
             known = [field.name for field in Job._meta.concrete_fields]
             raise UnknownOption(f"make_job: a job has no field {name!r}{hint(name, known)}") from None
+        if not field.editable:
+            raise InvalidOption(f"make_job: {name} is made by the database from other columns; leave it out.")
     if isinstance(task, str):
         job = Job(task_name=task, **columns)
     else:

@@ -56,6 +56,11 @@ class LiveRow(_Row):
     """A job that waits or runs."""
 
     hold: Any = models.SmallIntegerField()
+    special: Any = models.BooleanField(null=True)
+    progress: Any = models.JSONField(null=True)
+    expires_at: Any = models.DateTimeField(null=True)
+    max_attempts: Any = models.IntegerField(null=True)
+    workflow_id: Any = models.BigIntegerField(null=True)
     waiting_queueing_lock: Any = models.TextField(null=True)
 
     class Meta:
@@ -71,6 +76,7 @@ class FinishedRow(_Row):
     finished_at: Any = models.DateTimeField()
     result: Any = models.JSONField(null=True)
     result_expires_at: Any = models.DateTimeField(null=True)
+    special: Any = models.JSONField(null=True)
 
     class Meta:
         app_label = "adjourn"
@@ -78,6 +84,8 @@ class FinishedRow(_Row):
         db_table = table("finished_jobs")
 
 
+_TERMS = ("progress", "expires_at", "max_attempts", "workflow_id")
+"""What plain jobs do not have. Of one that has ended it is in the column `special`."""
 _COLUMNS = tuple(field.name for field in _Row._meta.local_fields if field.name not in ("queue", "losses", "claim"))
 
 
@@ -111,7 +119,11 @@ def store_job(job: Any, using: str | None = None) -> None:
         if job.status in LIVE:
             is_waiting = job.status == "todo"
             row: _Row = LiveRow(
-                **columns, hold=_hold(job), waiting_queueing_lock=job.queueing_lock if is_waiting else None
+                **columns,
+                **{name: getattr(job, name) for name in _TERMS},
+                special=any(getattr(job, name) is not None for name in _TERMS[1:]) or None,
+                hold=_hold(job),
+                waiting_queueing_lock=job.queueing_lock if is_waiting else None,
             )
         else:
             row = FinishedRow(
@@ -120,9 +132,11 @@ def store_job(job: Any, using: str | None = None) -> None:
                 finished_at=job.finished_at,
                 result=job.result,
                 result_expires_at=job.result_expires_at,
+                special=_special(job),
             )
         row.save(using=alias, force_insert=True)
     job._state.db, job._state.adding = alias, False
+    job.is_live, job.claim = job.status in LIVE, claim
 
 
 def update_jobs(rows: Any, values: dict[str, Any]) -> int:
@@ -173,7 +187,7 @@ def _take_out(alias: str, ids: list[Any]) -> int:
 
 def _complete(job: Any, alias: str) -> None:
     now = timezone.now()
-    for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
+    for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at", "expires_at"):
         # As Django's fields do it, a time may be given as text.
         setattr(job, name, job._meta.get_field(name).to_python(getattr(job, name)))
     if job.status == "doing" and job.worker_id is None:
@@ -191,6 +205,15 @@ def _complete(job: Any, alias: str) -> None:
     elif job.finished_at is None:
         job.finished_at = now
     job.enqueued_at = min(job.enqueued_at, job.started_at or job.finished_at)
+
+
+def _special(job: Any) -> dict[str, Any] | None:
+    """Return what the row of a job that has ended says of its terms, and of why it was cancelled."""
+    values = {name: getattr(job, name) for name in (*_TERMS, "reason")}
+    if job.expires_at is not None:
+        at = job.expires_at if timezone.is_aware(job.expires_at) else timezone.make_aware(job.expires_at)
+        values["expires_at"] = at.isoformat()
+    return {name: value for name, value in values.items() if value is not None} or None
 
 
 def _hold(job: Any) -> Hold:

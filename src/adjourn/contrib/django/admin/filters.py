@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.apps.registry import Apps
 from django.contrib import admin
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from adjourn.contrib.django.models import Job
 from adjourn.contrib.django.procrastinate_app import app
+from adjourn.contrib.django.tables import table
 
 __all__ = [
     "LockFilter",
@@ -21,6 +24,7 @@ __all__ = [
     "TaskFilter",
     "WaitsForFilter",
     "WorkerFilter",
+    "WorkflowFilter",
 ]
 
 NEWEST = 1_000
@@ -131,17 +135,49 @@ class LockFilter(LinkedFilter):
     title, parameter_name, column = _("lock"), "lock", "lock"
 
 
-class WorkerFilter(LinkedFilter):
-    """By worker."""
-
-    title, parameter_name, column = _("worker"), "worker", "worker_id"
+class NumberFilter(LinkedFilter):
+    """By a number."""
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
-        """Return the jobs of a worker, whose id is a number."""
+        """Return the jobs that have the chosen number."""
         value = self.value()
         if value is not None and not (value.isascii() and value.isdecimal() and len(value) < 19):
             return queryset.none()
         return super().queryset(request, queryset)
+
+
+class WorkerFilter(NumberFilter):
+    """By worker."""
+
+    title, parameter_name, column = _("worker"), "worker", "worker_id"
+
+
+class WorkflowFilter(NumberFilter):
+    """By workflow."""
+
+    title, parameter_name, column = _("workflow"), "workflow", "workflow_id"
+
+    def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
+        """Return the jobs of a workflow: they are among those with ids from its first one to its last."""
+        found = super().queryset(request, queryset)
+        if self.value() is None or found.query.is_empty():
+            return found
+        row = _Workflow._default_manager.using(queryset.db).filter(pk=self.value())
+        ends = row.values_list("first_id", "last_id").first()
+        return found.none() if ends is None else found.filter(pk__range=ends)
+
+
+class _Workflow(models.Model):
+    """Between which ids a workflow's jobs are. Nobody else finds this model."""
+
+    id: Any = models.BigIntegerField(primary_key=True)
+    first_id: Any = models.BigIntegerField()
+    last_id: Any = models.BigIntegerField()
+
+    class Meta:
+        app_label = "adjourn"
+        apps = Apps()
+        db_table = table("workflows")
 
 
 def _newest_rows(request: HttpRequest) -> list[dict[str, str]]:

@@ -38,7 +38,7 @@ class JobList(ChangeList):
         rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         short: Any = Left(Cast("args", TextField()), SHORT_ARGS + 1)
         return rows.annotate(short_args=short, worker_name=F("worker__name")).defer(
-            "args", "errors", "headers", "result"
+            "args", "errors", "headers", "progress", "reason", "result"
         )
 
     def get_results(self, request: HttpRequest) -> None:
@@ -56,11 +56,16 @@ class JobAdmin(ReadOnlyAdmin):
 
     actions = tuple(action.as_action for action in JOB_ACTIONS)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("shown_status", "task_name", "shown_args", "shown_result")}),
+        (None, {"fields": ("shown_status", "shown_progress", "task_name", "shown_args", "shown_result")}),
         (gettext_lazy("Attempts"), {"fields": ("attempts", "shown_errors", "shown_events")}),
         (
             gettext_lazy("Options"),
-            {"fields": ("queue_name", "priority", "shown_lock", "queueing_lock", "scheduled_at", "shown_worker")},
+            {
+                "fields": (
+                    *("queue_name", "priority", "shown_lock", "queueing_lock", "scheduled_at", "expires_at"),
+                    *("max_attempts", "shown_workflow", "shown_worker"),
+                )
+            },
         ),
     )
     list_display = (
@@ -68,7 +73,13 @@ class JobAdmin(ReadOnlyAdmin):
         *("priority", "attempts", "shown_lock_link", "shown_worker_name"),
     )
     list_filter = (
-        *(filters.StatusFilter, filters.WaitsForFilter, filters.LockFilter, filters.WorkerFilter),
+        *(
+            filters.StatusFilter,
+            filters.WaitsForFilter,
+            filters.LockFilter,
+            filters.WorkerFilter,
+            filters.WorkflowFilter,
+        ),
         *(filters.QueueFilter, filters.TaskFilter, filters.PeriodicFilter),
     )
     search_fields = ("id", "task_name", "lock")
@@ -173,6 +184,8 @@ class JobAdmin(ReadOnlyAdmin):
         notes = []
         if job.waits_for:
             notes.append(_("for %(what)s") % {"what": Job.WaitsFor(job.waits_for).label})
+        if "reason" not in job.get_deferred_fields() and job.reason:
+            notes.append(job.reason)
         if job.abort_requested and job.status == Job.Status.DOING:
             notes.append(_("asked to end"))
         if not notes:
@@ -194,6 +207,20 @@ class JobAdmin(ReadOnlyAdmin):
         if job.result is None:
             return shown.NOTHING
         return shown.shown_json(job.result)
+
+    @admin.display(description=gettext_lazy("progress"))
+    def shown_progress(self, job: Any) -> SafeString | str:
+        """Return what the task has said last of its progress."""
+        if (progress := job.job.progress) is None:
+            return shown.NOTHING
+        return shown.progress(progress, with_message=not hasattr(job, "is_hidden"))
+
+    @admin.display(description=gettext_lazy("workflow"))
+    def shown_workflow(self, job: Any) -> SafeString | str:
+        """Return the number of the job's workflow, which leads to its other jobs."""
+        if job.workflow_id is None:
+            return shown.NOTHING
+        return shown.link("job_changelist", job.workflow_id, workflow=job.workflow_id)
 
     @admin.display(description=gettext_lazy("errors"))
     def shown_errors(self, job: Any) -> SafeString | str:

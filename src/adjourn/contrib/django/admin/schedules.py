@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
@@ -31,16 +30,26 @@ DEFER_NOW = Asked(
     help=gettext_lazy("One job of each is deferred, besides those that are deferred when they are due."),
     button=gettext_lazy("Defer now"),
 )
+PAUSE = Asked(
+    question=ngettext_lazy("Pause %(number)s schedule?", "Pause %(number)s schedules?", "number"),
+    help=gettext_lazy("No more jobs of them are deferred until they are resumed. Those that are stored already run."),
+    button=gettext_lazy("Pause"),
+)
+RESUME = Asked(
+    question=ngettext_lazy("Resume %(number)s schedule?", "Resume %(number)s schedules?", "number"),
+    help=gettext_lazy("Of the ticks that came meanwhile, each schedule's own rule says what becomes of them."),
+    button=gettext_lazy("Resume"),
+)
 
 
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
     """Lists the schedules of periodic tasks that have been due at least once."""
 
-    actions = ("defer_now",)
+    actions = ("defer_now", "pause", "resume")
     fields = (
         *("task_name", "periodic_id", "cron", "timezone", "shown_next"),
-        *("last_tick", "shown_last_job", "seen_at"),
+        *("last_tick", "shown_last_job", "seen_at", "paused_at"),
     )
     list_display = (
         *("shown_task", "periodic_id", "cron", "timezone", "shown_next"),
@@ -56,12 +65,14 @@ class ScheduleAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("next tick"))
     def shown_next(self, schedule: Any) -> SafeString | str:
-        """Return when the task is due next, if this program can read the schedule."""
+        """Return when the task is due next, if this program can read the schedule, and it is not paused."""
+        if schedule.paused_at is not None:
+            return shown.badge("aborted", _("paused"))
         try:
             tick = Cron(schedule.cron, schedule.timezone).next(datetime.datetime.now(datetime.UTC))
         except ValueError:
             return shown.NOTHING
-        return shown.ago(tick if timezone.is_aware(timezone.now()) else timezone.make_naive(tick))
+        return shown.ago_of(tick)
 
     @admin.display(description=gettext_lazy("last tick"))
     def shown_last(self, schedule: Any) -> SafeString:
@@ -98,6 +109,40 @@ class ScheduleAdmin(ReadOnlyAdmin):
             text = ngettext("%(number)d was not: %(reason)s", "%(number)d were not: %(reason)s", number)
             self.message_user(request, text % {"number": number, "reason": reason}, messages.WARNING)
         return None
+
+    @admin.action(permissions=["control"], description=gettext_lazy("Pause"))
+    def pause(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Defer no more ticks of these schedules."""
+        if (page := asks_first(self, request, queryset, PAUSE)) is not None:
+            return page
+        changed = [app.job_manager.pause_schedule(each.task_name, each.periodic_id) for each in queryset]
+        self._tell(
+            request,
+            changed,
+            ngettext_lazy("%(number)d schedule was paused.", "%(number)d schedules were paused.", "number"),
+        )
+        return None
+
+    @admin.action(permissions=["control"], description=gettext_lazy("Resume"))
+    def resume(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Defer ticks of these schedules again."""
+        if (page := asks_first(self, request, queryset, RESUME)) is not None:
+            return page
+        changed = [app.job_manager.resume_schedule(each.task_name, each.periodic_id) for each in queryset]
+        self._tell(
+            request,
+            changed,
+            ngettext_lazy("%(number)d schedule was resumed.", "%(number)d schedules were resumed.", "number"),
+        )
+        return None
+
+    def _tell(self, request: HttpRequest, changed: list[bool], done: Any) -> None:
+        """Say how many schedules were changed, and how many were so already."""
+        if number := sum(changed):
+            self.message_user(request, done % {"number": number}, messages.SUCCESS)
+        if left := len(changed) - sum(changed):
+            text = ngettext("%(number)d was left as it is.", "%(number)d were left as they are.", left)
+            self.message_user(request, text % {"number": left}, messages.WARNING)
 
 
 def _defer(schedule: Any) -> str | None:

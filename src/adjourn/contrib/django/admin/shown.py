@@ -16,11 +16,28 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
+from adjourn._domain.progress import Progress
 from adjourn.contrib.django.names import path_of
 from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import settings
 
-__all__ = ["ago", "badge", "code", "duration", "hides", "link", "local", "sensitive", "short", "shown_json", "table_of"]
+__all__ = [
+    *(
+        "ago",
+        "ago_of",
+        "badge",
+        "code",
+        "duration",
+        "hides",
+        "link",
+        "local",
+        "progress",
+        "sensitive",
+        "short",
+        "shown_json",
+    ),
+    "table_of",
+]
 
 LONGEST_JSON = 20_000
 """Characters of a value that the page of one job shows."""
@@ -77,6 +94,21 @@ def duration(began: datetime.datetime, ended: datetime.datetime) -> str:
 def badge(kind: str, label: Any) -> SafeString:
     """Return a label with the colour of its kind."""
     return format_html('<span class="adjourn-badge adjourn-{}">{}</span>', kind, label)
+
+
+def progress(said: Progress, *, with_message: bool) -> SafeString:
+    """Return how far a job has come, and when its task has said so."""
+    parts = [f"{said.current:g}" if said.total is None else f"{said.current:g} / {said.total:g}"]
+    if said.total:
+        parts.append(f"({said.current / said.total:.0%})")
+    if said.message and with_message:
+        parts.append(said.message)
+    return format_html('{} <span class="adjourn-quiet">{}</span>', " ".join(parts), ago_of(said.at))
+
+
+def ago_of(at: datetime.datetime) -> SafeString:
+    """Return how long ago an aware time was, or how far ahead it is, also where Django's times are naive."""
+    return ago(at if timezone.is_aware(timezone.now()) else timezone.make_naive(at))
 
 
 def code(text: str) -> SafeString:

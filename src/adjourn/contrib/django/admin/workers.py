@@ -21,7 +21,10 @@ __all__ = ["WorkerAdmin"]
 class WorkerAdmin(ReadOnlyAdmin):
     """Lists the workers that run, and those that have died and were not noticed yet."""
 
-    fields = ("id", "name", "shown_state", "shown_queues", "started_at", "last_heartbeat", "expires_at", "shown_jobs")
+    fields = (
+        *("id", "name", "shown_state", "shown_queues", "started_at", "last_heartbeat", "expires_at", "shown_jobs"),
+        "shown_details",
+    )
     list_display = ("id", "name", "shown_state", "shown_queues", "shown_started", "shown_heartbeat", "shown_jobs")
     readonly_fields = fields
 
@@ -53,3 +56,8 @@ class WorkerAdmin(ReadOnlyAdmin):
     def shown_jobs(self, worker: Any) -> SafeString:
         """Return a link to the jobs that it runs."""
         return shown.link("job_changelist", _("running jobs"), worker=worker.pk, status="doing")
+
+    @admin.display(description=gettext_lazy("details"))
+    def shown_details(self, worker: Any) -> SafeString | str:
+        """Return what it said of itself at its last heartbeat: its host, its process, its version."""
+        return shown.NOTHING if worker.details is None else shown.shown_json(worker.details)

@@ -14,8 +14,10 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.utils import timezone
 
 from adjourn._domain.checks import check_aware, check_name, check_timeout
+from adjourn._domain.jobs import Status
 from adjourn.app import App
 from adjourn.contrib.django.names import NAMESPACE, path_of
+from adjourn.contrib.django.tasks.arguments import checked_limits, with_rules
 from adjourn.contrib.django.tasks.compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
@@ -33,7 +35,7 @@ from adjourn.contrib.django.tasks.declared import AdjournTask, is_findable, loca
 from adjourn.contrib.django.tasks.envelopes import Envelope
 from adjourn.contrib.django.tasks.options import BackendOptions
 from adjourn.contrib.django.tasks.results import result_of
-from adjourn.exceptions import InvalidOption, TaskNotFound, WrongCaller
+from adjourn.exceptions import AlreadyEnqueued, InvalidOption, TaskNotFound, WrongCaller
 from adjourn.jobs import Job
 from adjourn.retry import RetryStrategy
 
@@ -135,11 +137,14 @@ class AdjournBackend(BaseTaskBackend):
                 check_timeout(task.timeout)
                 check_name("lock", task.lock, optional=True)
                 check_name("queueing_lock", task.queueing_lock, optional=True)
+                checked_limits(task)
         except InvalidOption as error:
             raise InvalidTask(str(error)) from None
 
     def enqueue(self, task: Task[P, R], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[P, R]:
         """Store a task, in the transaction that is open on Django's connection, or else at once.
+
+        If it is ``unique``, and the job that is there already is kept or replaced, that one's result is returned, and no signal is sent.
 
         Parameters
         ----------
@@ -155,18 +160,23 @@ class AdjournBackend(BaseTaskBackend):
         TypeError
             If an argument is of a type that is not JSON. Nothing is stored.
         AlreadyEnqueued
-            If its ``queueing_lock`` is taken. Nothing is stored, and the transaction goes on.
+            If its ``queueing_lock`` is taken, or it is ``unique`` and there is one already. Nothing is stored, and the transaction
+            goes on.
         InvalidTaskBackend
             If ``TASKS`` is not right, or ``"adjourn.contrib.django"`` is not installed.
         """
-        result: TaskResult[P, R] = self._stored(task, args, kwargs)
-        task_enqueued.send_robust(type(self), task_result=result)
+        result: TaskResult[P, R]
+        result, is_new = self._stored(task, args, kwargs)
+        if is_new:
+            task_enqueued.send_robust(type(self), task_result=result)
         return result
 
     async def aenqueue(self, task: Task[P, R], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[P, R]:
         """Store a task. See `enqueue`."""
-        result: TaskResult[P, R] = await sync_to_async(self._stored, thread_sensitive=True)(task, args, kwargs)
-        await task_enqueued.asend_robust(type(self), task_result=result)
+        result: TaskResult[P, R]
+        result, is_new = await sync_to_async(self._stored, thread_sensitive=True)(task, args, kwargs)
+        if is_new:
+            await task_enqueued.asend_robust(type(self), task_result=result)
         return result
 
     def get_result(self, result_id: str) -> AnyResult:
@@ -211,7 +221,8 @@ class AdjournBackend(BaseTaskBackend):
             raise InvalidTask(str(error)) from error
         return result_of(job, task, Envelope.opened(job.task_name, job.task_kwargs))
 
-    def _stored(self, task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _stored(self, task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, bool]:
+        """Store a task; return its result, and whether it is new."""
         self._refuse_wrong_settings()
         self.validate_task(task)
         if not is_findable(task):
@@ -228,8 +239,20 @@ class AdjournBackend(BaseTaskBackend):
             queueing_lock=getattr(task, "queueing_lock", None),
             schedule_at=_aware(task.run_after),
         )
+        if isinstance(task, AdjournTask):
+            deferrer.job = with_rules(deferrer.job, task, envelope)
         with _Naming("aenqueue"):
-            return result_of(deferrer.defer_job(**envelope.as_arguments()), task, envelope)
+            job = deferrer.defer_job(**envelope.as_arguments())
+            if job.enqueued_at is not None:
+                return result_of(job, task, envelope), True
+            stored = self._app.job_manager.list_jobs(id=job.id)
+        if not stored:  # it has ended since, and was deleted
+            return result_of(job.evolve(status=Status.TODO.value), task, envelope), False
+        if not stored[0].task_name.startswith(f"{NAMESPACE}:"):
+            raise AlreadyEnqueued(
+                f"Job {job.id} of {stored[0].task_name} has the same unique key, and is no task of this framework, so it has no result."
+            )
+        return self.result_of(stored[0]), False
 
     @property
     def _app(self) -> App:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from adjourn.contrib.django.limited import LIMITED
+from adjourn.contrib.django.names import NAMESPACE
+from adjourn.contrib.django.tasks.arguments import checked_limits
 from adjourn.contrib.django.tasks.compat import AnyTask, InvalidTask, Task
 from adjourn.exceptions import TaskNotFound
+from adjourn.limits import Limit
 from adjourn.retry import RetryValue
+from adjourn.unique import Unique
 
 __all__ = ["AdjournTask", "changed", "is_findable", "located", "options"]
 
@@ -39,36 +44,73 @@ class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes no
     queueing_lock
         Of the jobs with the same queueing lock, only one waits at a time; enqueueing another raises `AlreadyEnqueued`. None
         (the default) for none.
+    unique
+        Which of its jobs are the same, so that one of them is stored: see ``adjourn.Unique``. It goes by the names of arguments,
+        however these are passed. Not together with ``queueing_lock``. None (the default) for none.
+    limits
+        How many of its jobs run at once and start in a period of time, as in ``@app.task(limits=...)``: an ``adjourn.Limit``, or
+        several. Workers store them when they start, if the task's module is imported by then. Default: none.
+    limit_key
+        The key under the limit for each key. None (the default) for the one that the arguments make. For `using`.
     """
 
     retry: RetryValue | None = None
     timeout: float | None = None
     lock: str | None = None
     queueing_lock: str | None = None
+    # These are not kept with a job, so two results are of the same task without them.
+    unique: Unique | None = field(default=None, compare=False)
+    limits: Limit | Iterable[Limit] = field(default=(), compare=False)
+    limit_key: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Take the options that `options` has given to the function, unless the task has others, and check all of them."""
+        # Of a queueing lock and a rule which jobs are the same, a task has one.
+        taken = {"queueing_lock", "unique"} if self.queueing_lock is not None or self.unique is not None else set()
         for name, value in getattr(self.func, DECLARED, {}).items():
-            if getattr(self, name) is None:
+            if getattr(self, name) in (None, ()) and name not in taken:
                 object.__setattr__(self, name, value)
+        if isinstance(self.limits, list | tuple):
+            object.__setattr__(self, "limits", tuple(self.limits))
         # Not super(): a class with slots is not the one in which the method was defined.
         Task.__post_init__(self)
+        if self.limits != () and (limits := checked_limits(self)) is not None:
+            LIMITED[f"{NAMESPACE}:{self.module_path}"] = limits
 
-    def using(self, *, lock: str | None = None, queueing_lock: str | None = None, **changes: Any) -> Any:
+    def using(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        unique: Unique | None = None,
+        limit_key: str | None = None,
+        **changes: Any,
+    ) -> Any:
         """Return the task with other options.
 
         Parameters
         ----------
         lock, queueing_lock
             The locks of its jobs; None (the default) leaves those that it has.
+        unique
+            Which of its jobs are the same; None (the default) leaves what it has. It replaces a queueing lock, and the other
+            way round.
+        limit_key
+            The key of its jobs under its limit for each key; None (the default) for the one that the arguments make.
         **changes
             What every task of the framework takes: ``priority``, ``queue_name``, ``run_after`` and ``backend``.
+
+        Raises
+        ------
+        InvalidTask
+            If an option is not valid; the message says why.
         """
-        locks: dict[str, Any] = {"lock": lock, "queueing_lock": queueing_lock}
+        given: dict[str, Any] = {"lock": lock, "queueing_lock": queueing_lock, "unique": unique, "limit_key": limit_key}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given.keys() & {"queueing_lock", "unique"}) == 1:
+            given = {"queueing_lock": None, "unique": None} | given
         # Not super(): a class with slots is not the one in which the method was defined.
-        return replace(
-            Task.using(self, **changes), **{name: value for name, value in locks.items() if value is not None}
-        )
+        return replace(Task.using(self, **changes), **given)
 
 
 def options(
@@ -77,6 +119,8 @@ def options(
     timeout: float | None = None,
     lock: str | None = None,
     queueing_lock: str | None = None,
+    unique: Unique | None = None,
+    limits: Limit | Iterable[Limit] = (),
 ) -> Callable[[_Function], _Function]:
     """Give a function options of adjourn's, for a task that is made of it: below ``@task``, on any version of Django.
 
@@ -84,7 +128,7 @@ def options(
 
     Parameters
     ----------
-    retry, timeout, lock, queueing_lock
+    retry, timeout, lock, queueing_lock, unique, limits
         As for `AdjournTask`. They are checked when the task is made.
 
     Raises
@@ -100,12 +144,13 @@ def options(
         @options(retry=5, timeout=10, lock="invoices")
         def write_invoice(number: int) -> None: ...
     """
-    given = {"retry": retry, "timeout": timeout, "lock": lock, "queueing_lock": queueing_lock}
+    given: dict[str, Any] = {"retry": retry, "timeout": timeout, "lock": lock, "queueing_lock": queueing_lock}
+    given |= {"unique": unique, "limits": limits}
 
     def declare(function: _Function) -> _Function:
         if isinstance(function, Task):
             raise TypeError(f"{function.name} is a task already: put @options below @task.")
-        setattr(function, DECLARED, {name: value for name, value in given.items() if value is not None})
+        setattr(function, DECLARED, {name: value for name, value in given.items() if value not in (None, ())})
         return function
 
     return declare
