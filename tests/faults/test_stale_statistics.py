@@ -181,6 +181,32 @@ async def test_no_statement_of_a_worker_reads_all_jobs_that_wait_for_something_e
     assert observer.execute("select from adjourn.adjourn_finished_jobs limit 1").fetchone() is not None
 
 
+@pytest.mark.parametrize("queues", ["named", "not paused"])
+async def test_no_statement_of_a_worker_reads_all_jobs_that_wait_elsewhere_to_run_apart(
+    app: adjourn.App, observer: psycopg.Connection, queues: str
+) -> None:
+    declare_tasks(app)
+    empty_again(observer)
+    observer.execute(
+        "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, doubts)"
+        " select 'other', 'plain', 0, '{}', 4, 2 from generate_series(1, %s)",
+        [OTHERS],
+    )
+    before = await rows_read_async(observer)
+    async with app.open_async():
+        if queues == "not paused":
+            await app.job_manager.pause_queue_async("other")
+        await defer_async(app, "plain")
+        observer.execute(
+            "update adjourn.adjourn_jobs set hold = 4, doubts = 2"
+            " where id = any(array(select id from adjourn.adjourn_jobs order by id desc limit 3))"
+        )
+        served = ["default", "narrow"] if queues == "named" else None
+        await app.run_worker_async(queues=served, wait=False, install_signal_handlers=False)
+    assert await rows_read_async(observer) - before < 0.9 * OTHERS
+    assert observer.execute("select count(*) from adjourn.adjourn_finished_jobs").fetchone() == (EACH,)
+
+
 async def test_a_key_of_a_limit_reads_no_jobs_of_other_keys(app: adjourn.App, observer: psycopg.Connection) -> None:
     declare_tasks(app)
     async with app.open_async():

@@ -106,7 +106,7 @@ create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priorit
 create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = @scheduled;
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
-create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
+create index adjourn_jobs_apart on @schema.adjourn_jobs (queue, priority desc, id) where hold = @apart;
 create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, queue, priority desc, id) where hold = @unknown;
 create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (queue, unknown_since) where hold = @unknown;
 create index adjourn_jobs_awaited_event on @schema.adjourn_jobs (awaited_event) where awaited_event is not null;
@@ -399,6 +399,7 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/place_limits_v1.sql
 \ir ../functions/heal_limits_v1.sql
 \ir ../functions/unknown_queues_v1.sql
+\ir ../functions/apart_queues_v1.sql
 \ir ../functions/open_queues_v1.sql
 \ir ../functions/lacks_place_v1.sql
 \ir ../functions/refused_v1.sql
