@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 
 import adjourn
 from adjourn import Batch, Limit, Rate, RetryStrategy
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.unique import Unique
 
 OTHERS = 20_000
@@ -168,7 +170,7 @@ async def test_no_statement_of_a_worker_reads_all_jobs(
     assert observer.execute("select from adjourn.adjourn_finished_jobs limit 1").fetchone() is not None
 
 
-@pytest.mark.parametrize("kind", ["plain locked", "keyed", "workflow"])
+@pytest.mark.parametrize("kind", ["plain", "plain locked", "plain narrow", "keyed", "rated", "workflow"])
 async def test_no_statement_of_a_worker_reads_all_jobs_that_wait_for_something_else(
     app: adjourn.App, observer: psycopg.Connection, kind: str
 ) -> None:
@@ -176,7 +178,7 @@ async def test_no_statement_of_a_worker_reads_all_jobs_that_wait_for_something_e
     empty_again(observer)
     fill_waiting(observer)
     read = await read_by_a_worker_async(app, observer, kind)
-    # A worker that begins heals locks, and looks through what is behind them once.
+    # A worker that begins heals locks, and looks through what is behind one without a head once.
     assert read < 1.9 * OTHERS
     assert observer.execute("select from adjourn.adjourn_finished_jobs limit 1").fetchone() is not None
 
@@ -205,6 +207,38 @@ async def test_no_statement_of_a_worker_reads_all_jobs_that_wait_elsewhere_to_ru
         await app.run_worker_async(queues=served, wait=False, install_signal_handlers=False)
     assert await rows_read_async(observer) - before < 0.9 * OTHERS
     assert observer.execute("select count(*) from adjourn.adjourn_finished_jobs").fetchone() == (EACH,)
+
+
+async def test_a_page_of_upkeep_and_a_new_worker_read_no_more_the_more_jobs_wait(
+    app: adjourn.App, observer: psycopg.Connection
+) -> None:
+    """Jobs of many locks, of many keys, and of paused queues."""
+    declare_tasks(app)
+    empty_again(observer)
+    async with app.open_async():
+        await app.tasks["keyed"].defer_async(key="first")
+        await app.job_manager.pause_queue_async("other")
+    values = {
+        "hold, lock": "h, 'lock ' || n from generate_series(1, {0}) n, (values (0), (2)) v(h)",
+        "hold, special, limit_id, limit_key, key_slot": "0, true, l.id, n::text, 0 from generate_series(1, {0}) n, adjourn.adjourn_limits l",
+        "hold, special, limit_id, limit_key, gate_id, gate_key": "7, true, l.id, n::text, l.id, n::text"
+        " from generate_series(1, {0}) n, adjourn.adjourn_limits l",
+        "hold, special": "8, true from generate_series(1, {0})",
+    }
+    for columns, selected in values.items():
+        observer.execute(
+            f"insert into adjourn.adjourn_jobs (queue, task_name, priority, args, {columns})"
+            f" select 'other', 't', 0, '{{}}', {selected.format(OTHERS)}".encode()
+        )
+    before = await rows_read_async(observer)
+    async with app.open_async():
+        with contextlib.closing(app.connector.session()) as session:
+            manager = SyncWorkerManager(session, app.connector.json_loads)
+            assert manager.register_worker("new", ["default"], 60)
+            assert manager.register_worker("another", None, 60)
+            _, rest = manager.heal(None, 500)
+            manager.heal(rest, 500)
+    assert await rows_read_async(observer) - before < 0.5 * OTHERS
 
 
 async def test_a_key_of_a_limit_reads_no_jobs_of_other_keys(app: adjourn.App, observer: psycopg.Connection) -> None:

@@ -120,7 +120,7 @@ create unique index adjourn_jobs_key_slot on @schema.adjourn_jobs (limit_id, lim
 create unique index adjourn_jobs_task_slot on @schema.adjourn_jobs (task_name, task_slot) where task_slot is not null;
 create unique index adjourn_jobs_queue_slot on @schema.adjourn_jobs (queue, queue_slot) where queue_slot is not null;
 create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, priority desc, coalesce(turn, id)) where hold = @gate;
-create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
+create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, queue, id) where hold = @paused;
 -- The last turn of the jobs that each limit has admitted. With `limit_id` by itself the planner might use this index for what one key of the
 -- limit has, and read that of all keys.
 create index adjourn_jobs_admitted on @schema.adjourn_jobs ((limit_id + 0), coalesce(turn, id)) where key_slot + 0 is not null;
@@ -378,7 +378,9 @@ alter table @schema.adjourn_stats replica identity full;
 -- Limits and pauses
 \ir ../functions/is_restricted_v1.sql
 \ir ../functions/restrict_v1.sql
-\ir ../functions/is_served_v1.sql
+\ir ../functions/unserved_v1.sql
+\ir ../functions/paused_kinds_v1.sql
+\ir ../functions/free_kinds_v1.sql
 \ir ../functions/restrict_new_v1.sql
 \ir ../functions/note_limit_v1.sql
 \ir ../functions/limit_changed_v1.sql
@@ -397,7 +399,9 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/place_paused_v1.sql
 \ir ../functions/free_places_v1.sql
 \ir ../functions/place_limits_v1.sql
-\ir ../functions/heal_limits_v1.sql
+\ir ../functions/heal_pauses_v1.sql
+\ir ../functions/heal_keys_v1.sql
+\ir ../functions/heal_v1.sql
 \ir ../functions/unknown_queues_v1.sql
 \ir ../functions/apart_queues_v1.sql
 \ir ../functions/open_queues_v1.sql
