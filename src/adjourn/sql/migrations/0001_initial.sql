@@ -410,6 +410,8 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/admit_v1.sql
 create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
 for each row when (not new.dead) execute function @schema.adjourn_restrict_new_v1();
+-- Always: also in a session with session_replication_role = replica, which a role may begin with.
+alter table @schema.adjourn_workers enable always trigger adjourn_workers_restricted;
 
 -- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
 \ir ../functions/start_v1.sql
@@ -462,6 +464,8 @@ for each row when (not new.dead) execute function @schema.adjourn_restrict_new_v
 \ir ../functions/keep_workers_v1.sql
 create trigger adjourn_workers_kept after delete on @schema.adjourn_workers referencing old table as gone
 for each statement execute function @schema.adjourn_keep_workers_v1();
+alter table @schema.adjourn_workers enable always trigger adjourn_workers_kept;
+-- Not always: a subscriber that applies a TRUNCATE gets the rows that this has inserted from where they come.
 create trigger adjourn_workers_emptied after truncate on @schema.adjourn_workers
 for each statement execute function @schema.adjourn_keep_workers_v1();
 \ir ../functions/unregister_v1.sql
