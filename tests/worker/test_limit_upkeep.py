@@ -170,3 +170,39 @@ def test_starts_that_no_rate_asks_for_are_forgotten_in_pages(upkeep: Upkeep, obs
     assert upkeep.heal(page=30) == 7
     kept = "select count(*), bool_and(limit_id in (select id from adjourn.adjourn_limits)), min(at) > now() - interval '1 hour' from adjourn.adjourn_starts"
     assert observer.execute(kept).fetchone() == (59, True, True)
+
+
+def test_a_rate_is_free_again_soon_after_the_clock_of_the_database_was_set_back(
+    upkeep: Upkeep, observer: psycopg.Connection
+) -> None:
+    task = upkeep.task(Limit(key="tenant", rate=Rate(2, 60)))
+    worker = upkeep.manager.register_worker("one", None, 600)
+    ids = task.batch_defer(*[{}] * 4)
+    upkeep.manager.place(200)
+    assert [job.id for job in upkeep.claim(worker)] == ids[:2]
+    # What the tables hold after it.
+    for table in ("starts", "due_rates"):
+        observer.execute(f"update adjourn.adjourn_{table} set at = at + interval '1 hour'".encode())
+    upkeep.heal()
+    assert [job.id for job in upkeep.claim(worker)] == ids[2:]
+
+
+def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time(
+    upkeep: Upkeep, observer: psycopg.Connection
+) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=9))
+    lost, other = (upkeep.manager.register_worker(name, None, 30) for name in ("lost", "other"))
+    job_id = task.defer()
+    upkeep.manager.place(200)
+    assert [job.id for job in upkeep.claim(lost)] == [job_id]
+    observer.execute(
+        "update adjourn.adjourn_workers set last_heartbeat_at = last_heartbeat_at + interval '1 hour',"
+        " expires_at = expires_at + interval '1 hour'"
+    )
+    # The other one lives.
+    upkeep.manager.heartbeat(other, 30, (), (), None)
+    upkeep.heal()
+    left = "select extract(epoch from max(expires_at) - now()) between 25 and 31, count(*) from adjourn.adjourn_workers"
+    assert observer.execute(left).fetchone() == (True, 2)
+    observer.execute("update adjourn.adjourn_workers set expires_at = expires_at - interval '31 s' where name = 'lost'")
+    assert upkeep.manager.rescue(5, 0) == (1, 0)

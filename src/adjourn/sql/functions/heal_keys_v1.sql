@@ -11,7 +11,12 @@ begin
     insert into @schema.adjourn_open_limits (limit_id, limit_key)
     select u.id, u.key from unnest(p_ids, p_keys) u(id, key) left join @schema.adjourn_limits l on l.id = u.id
     where case
-        when l.rates is not null then not exists (select from @schema.adjourn_due_rates d where d.limit_id = u.id and d.limit_key = u.key offset 0)
+        -- A time that is later than any rate can say was noted before somebody set the clock back.
+        when l.rates is not null then not exists (
+            select from @schema.adjourn_due_rates d where d.limit_id = u.id and d.limit_key = u.key and d.at <= now() + make_interval(secs => (
+                select max((rate ->> 1)::double precision) from jsonb_array_elements(l.rates) rate
+            )) offset 0
+        )
         when l.scope = 'key' then coalesce(l.concurrency > (
             select count(*) from (
                 select from @schema.adjourn_jobs j where j.limit_id = l.id and j.limit_key = u.key and j.key_slot >= 0 limit l.concurrency

@@ -23,6 +23,11 @@ begin
     rest := '{}';
     if p_from is null then
         noted := @schema.adjourn_heal_pauses_v1();
+        -- The clock was set back since the last heartbeat of these. Those that live send the next one soon.
+        update @schema.adjourn_workers set last_heartbeat_at = now(), expires_at = now() + (expires_at - last_heartbeat_at)
+        where id = any(array(
+            select w.id from @schema.adjourn_workers w where not w.dead and w.last_heartbeat_at > clock_timestamp() order by w.id for update skip locked
+        ));
     end if;
     if v_from -> 'lock' is not null then
         v_locks := array(
