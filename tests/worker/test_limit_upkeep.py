@@ -196,8 +196,8 @@ def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time
     upkeep.manager.place(200)
     assert [job.id for job in upkeep.claim(lost)] == [job_id]
     observer.execute(
-        "update adjourn.adjourn_workers set last_heartbeat_at = last_heartbeat_at + interval '1 hour',"
-        " expires_at = expires_at + interval '1 hour'"
+        "update adjourn.adjourn_workers set started_at = started_at + interval '1 hour',"
+        " last_heartbeat_at = last_heartbeat_at + interval '1 hour', expires_at = expires_at + interval '1 hour'"
     )
     # The other one lives.
     upkeep.manager.heartbeat(other, 30, (), (), None)
@@ -205,4 +205,5 @@ def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time
     left = "select extract(epoch from max(expires_at) - now()) between 25 and 31, count(*) from adjourn.adjourn_workers"
     assert observer.execute(left).fetchone() == (True, 2)
     observer.execute("update adjourn.adjourn_workers set expires_at = expires_at - interval '31 s' where name = 'lost'")
+    assert upkeep.manager.heartbeat(other, 30, (), (), None).expired
     assert upkeep.manager.rescue(5, 0) == (1, 0)
