@@ -259,9 +259,31 @@ async def test_a_lock_that_lost_its_head_unnoticed_is_healed(
         Statement("delete", "delete from adjourn.adjourn_jobs where id = (select min(id) from adjourn.adjourn_jobs)")
     )
     assert not (await manager.place_async(200)).moved
-    assert (await manager.place_async(200, heal=True)).moved
+    assert await manager.heal_async(None, 200) == (1, None)
+    assert (await manager.place_async(200)).moved
     assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
     assert first < second
+
+
+async def test_locks_are_looked_through_in_pages(app: adjourn.App, manager: AsyncWorkerManager, worker: int) -> None:
+    waiting = []
+    for number in range(7):
+        _, second = await app.configure_task("any", lock=f"lock {number}").batch_defer_async({}, {})
+        waiting.append(second)
+    await manager.place_async(200)
+    await manager.session.execute_async(
+        Statement("delete", "delete from adjourn.adjourn_jobs where hold = 0 and lock <> 'lock 3'")
+    )
+    rest, noted = None, []
+    while not noted or rest is not None:
+        number, rest = await manager.heal_async(rest, 3)
+        noted.append(number)
+    assert noted == [3, 2, 1]
+    assert (await manager.place_async(200)).moved
+    claimed = {job.id for job in (await claim_async(manager, worker, 10)).jobs}
+    assert claimed >= {*waiting} - {waiting[3]}
+    assert waiting[3] not in claimed
+    assert await manager.heal_async(None, 3) == (0, None)
 
 
 async def test_a_retry_with_another_lock_frees_the_old_one(

@@ -252,9 +252,29 @@ def test_a_lock_that_lost_its_head_unnoticed_is_healed(
         Statement("delete", "delete from adjourn.adjourn_jobs where id = (select min(id) from adjourn.adjourn_jobs)")
     )
     assert not manager.place(200).moved
-    assert manager.place(200, heal=True).moved
+    assert manager.heal(None, 200) == (1, None)
+    assert manager.place(200).moved
     assert [job.id for job in claim(manager, worker).jobs] == [second]
     assert first < second
+
+
+def test_locks_are_looked_through_in_pages(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:
+    waiting = []
+    for number in range(7):
+        _, second = app.configure_task("any", lock=f"lock {number}").batch_defer({}, {})
+        waiting.append(second)
+    manager.place(200)
+    manager.session.execute(Statement("delete", "delete from adjourn.adjourn_jobs where hold = 0 and lock <> 'lock 3'"))
+    rest, noted = None, []
+    while not noted or rest is not None:
+        number, rest = manager.heal(rest, 3)
+        noted.append(number)
+    assert noted == [3, 2, 1]
+    assert manager.place(200).moved
+    claimed = {job.id for job in claim(manager, worker, 10).jobs}
+    assert claimed >= {*waiting} - {waiting[3]}
+    assert waiting[3] not in claimed
+    assert manager.heal(None, 3) == (0, None)
 
 
 def test_a_retry_with_another_lock_frees_the_old_one(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:

@@ -245,11 +245,12 @@ def leave(actor: Actor) -> None:
 
 
 def place(actor: Actor) -> None:
-    actor.run("place", limit=5, heal=False)
+    actor.run("place", limit=5)
 
 
 def place_and_heal(actor: Actor) -> None:
-    actor.run("place", limit=1000, heal=True)
+    actor.run("heal", rest=None, limit=1000)
+    actor.run("place", limit=1000)
 
 
 def rescue(actor: Actor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,12 +10,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Literal
 
 import adjourn
 from adjourn import embedded
+from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.doctor import Level, examine
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Status
-from support.databases import SETTINGS, apply_schema
+from support.databases import SETTINGS, apply_schema, new_database
+from support.waiting import until
 
 # Every table that holds rows, and whether Postgres could publish an update or a delete of one.
 IDENTITIES = """
@@ -100,3 +105,103 @@ def test_jobs_run_and_are_changed_under_a_publication_of_all_tables(published_ap
         assert manager.delete_old_jobs(nb_hours=24) == 2
         assert manager.delete_old_jobs(nb_hours=0, include_cancelled=True) == 4
         assert manager.list_jobs() == []
+
+
+CAUGHT_UP = """
+    select coalesce(bool_and(r.srsubstate = 'r'), false) from pg_subscription_rel r
+"""
+
+
+@pytest.fixture
+def subscriber(published: str) -> Iterator[str]:
+    """The address of a database of the same server that gets all that is published, until it is promoted."""
+    with new_database(published, "subscriber") as address:
+        apply_schema(address)
+        with psycopg.connect(address, autocommit=True) as connection:
+            # As after `pg_dump --schema-only`.
+            connection.execute("delete from adjourn.adjourn_migrations")
+        yield address
+        with psycopg.connect(address, autocommit=True) as connection:
+            promote(connection)
+
+
+def subscribe(published: str, connection: psycopg.Connection) -> None:
+    """Copy what is there, and go on with what comes."""
+    with psycopg.connect(published, autocommit=True) as publisher:
+        publisher.execute("alter publication everything set (publish_via_partition_root = true)")
+        # In one server a subscription cannot make its slot itself.
+        publisher.execute("select pg_create_logical_replication_slot('moving', 'pgoutput')")
+    connection.execute(
+        SQL(
+            "create subscription moving connection {} publication everything with (create_slot = false, slot_name = 'moving')"
+        ).format(Literal(published))
+    )
+
+
+def promote(connection: psycopg.Connection) -> None:
+    """End the subscription, if there is one."""
+    if connection.execute("select 1 from pg_subscription where subname = 'moving'").fetchone():
+        connection.execute("alter subscription moving disable")
+        connection.execute("drop subscription moving")
+
+
+@pytest.mark.timeout(90)
+def test_jobs_go_on_at_a_subscriber_once_its_sequences_are_raised(published: str, subscriber: str) -> None:
+    apps = [adjourn.App(connector=adjourn.PsycopgConnector(dsn)) for dsn in (published, subscriber)]
+    ran: list[tuple[str, int]] = []
+    for name, app in zip(("old", "new"), apps, strict=True):
+
+        @app.task(name="note")
+        def note(number: int, name: str = name) -> None:
+            ran.append((name, number))
+
+    old, new = apps
+    locked = [{"number": number} for number in range(10, 15)]
+    with psycopg.connect(subscriber, autocommit=True) as connection:
+        with old.open():
+            old.job_manager.delete_old_jobs(nb_hours=0, include_failed=True, include_cancelled=True)
+            old.tasks["note"].defer(number=1)
+            subscribe(published, connection)
+            old.run_worker(wait=False)
+            old.tasks["note"].configure(lock="one").batch_defer(*locked)
+            old.tasks["note"].configure(lock="one", schedule_in={"hours": 1}).defer(number=99)
+            # One that a worker had begun when it was killed.
+            begun = old.tasks["note"].defer(number=2)
+            with psycopg.connect(published, autocommit=True) as publisher:
+                publisher.execute(
+                    "with w as (insert into adjourn.adjourn_workers (name, expires_at) values ('killed', now()) returning id)"
+                    " update adjourn.adjourn_jobs j set worker_id = w.id, claim = 1, started_at = now() from w where j.id = %s",
+                    [begun],
+                )
+                (stored,) = publisher.execute("select count(*) from adjourn.adjourn_jobs").fetchone() or (0,)
+        with old.open():
+            until(lambda: connection.execute(CAUGHT_UP).fetchone() == (True,))
+            until(
+                lambda: (
+                    connection.execute("select count(*) from adjourn.adjourn_jobs where worker_id is null").fetchone()
+                    == (stored - 1,)
+                )
+            )
+            until(lambda: connection.execute("select count(*) from adjourn.adjourn_finished_jobs").fetchone() == (1,))
+        promote(connection)
+
+        (check,) = examine(new, only=["sequences"], timeout=60).checks
+        assert check.level is Level.CRITICAL
+        assert {"adjourn_jobs", "adjourn_workers"} <= {finding.text.split()[4] for finding in check.findings}
+        for finding in check.findings:
+            connection.execute(finding.statement.encode())
+        (check,) = examine(new, only=["sequences"], timeout=60).checks
+        assert check.level is Level.OK
+
+        with new.open():
+            last = new.tasks["note"].configure(lock="one").defer(number=15)
+            with contextlib.closing(new.connector.session()) as session:
+                assert SyncWorkerManager(session, new.connector.json_loads).rescue(5, 0) == (1, 0)
+            new.run_worker(wait=False)
+            assert new.job_manager.get_job_status(begun) is Status.SUCCEEDED
+            assert new.job_manager.get_job_status(last) is Status.SUCCEEDED
+            (waiting,) = new.job_manager.list_jobs(status="todo")
+            assert waiting.task_kwargs == {"number": 99}
+        assert ran[0] == ("old", 1)
+        assert [entry for entry in ran[1:] if entry[1] >= 10] == [("new", number) for number in range(10, 16)]
+        assert ("new", 2) in ran

@@ -502,7 +502,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def place(self, data: st.DataObject) -> None:
-        self.draw_worker(data).manager.place(data.draw(st.sampled_from([1, 200])), data.draw(RARELY))
+        manager = self.draw_worker(data).manager
+        if data.draw(RARELY):
+            rest = None
+            while (rest := manager.heal(rest, 1)[1]) is not None:
+                pass
+        manager.place(data.draw(st.sampled_from([1, 200])))
 
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:

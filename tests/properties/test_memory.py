@@ -344,7 +344,8 @@ class Databases(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_placed: bool) -> None:
         number = self.draw_job(data)
         if is_placed:
-            self.place(200, True)
+            self.heal()
+            self.place(200)
         self.both(lambda side: side.manager.cancel_job_by_id(side.job(number), abort, delete))
 
     @rule(
@@ -415,7 +416,8 @@ class Databases(RuleBasedStateMachine):
     ) -> None:
         number = self.draw_job(data)
         if is_placed:
-            self.place(200, True)
+            self.heal()
+            self.place(200)
         self.both(lambda side: side.manager.retry_job_by_id(side.job(number), side.at(seconds), **decision))
 
     @rule(
@@ -693,9 +695,14 @@ class Databases(RuleBasedStateMachine):
             )
         )
 
-    @rule(limit=st.integers(1, 4) | st.just(200), heal=st.booleans())
-    def place(self, limit: int, heal: bool) -> None:
-        self.both(lambda side: side.worker.place(limit, heal))
+    @rule(limit=st.integers(1, 4) | st.just(200))
+    def place(self, limit: int) -> None:
+        self.both(lambda side: side.worker.place(limit))
+
+    @rule()
+    def heal(self) -> None:
+        # Where some wait for places, the database notes that, too.
+        self.both(lambda side: side.worker.heal(None, 200)[1])
 
     @rule(max_losses=st.integers(1, 5), grace=st.sampled_from([0, 0, 10**8]))
     def rescue(self, max_losses: int, grace: float) -> None:

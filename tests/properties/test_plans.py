@@ -118,7 +118,8 @@ def work(counted: Counted) -> None:
     ]
     ids = [each.id for each in stored if each.id is not None]
     worker, other = (manager.register_worker(name, None, 60) for name in ("one", "two"))
-    manager.place(20, heal=False)
+    manager.heal(None, 20)
+    manager.place(20)
     tick: dict[str, Any] = {
         "task_names": ["t"],
         "periodic_ids": [""],

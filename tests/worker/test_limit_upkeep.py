@@ -40,6 +40,15 @@ class Upkeep:
             if exchanged.jobs or not (placed or exchanged.repeat):
                 return exchanged.jobs
 
+    def heal(self, page: int = 1000) -> int:
+        """Look through all there is, in pages of this size, place what was noted, and return how many pages there were."""
+        rest, pages = None, 0
+        while pages == 0 or rest is not None:
+            _, rest = self.manager.heal(rest, page)
+            pages += 1
+            self.manager.place(200)
+        return pages
+
 
 @pytest.fixture
 def upkeep(database: str) -> Iterator[Upkeep]:
@@ -65,8 +74,9 @@ def test_starts_of_a_busy_key_are_merged_and_none_is_forgotten_too_early(
     rows, starts = observer.execute(counts).fetchone() or (0, 0)
     assert rows > 4000
     assert len(upkeep.claim(worker)) <= 10
-    upkeep.manager.place(200, heal=True)
-    upkeep.manager.place(200, heal=True)
+    for _ in range(2):
+        observer.execute("update adjourn.adjourn_due_rates set at = now()")
+        upkeep.manager.place(200)
     merged, kept = observer.execute(counts).fetchone() or (0, 0)
     assert merged <= 402
     assert kept >= starts
@@ -81,13 +91,13 @@ def test_a_queue_that_no_worker_serves_keeps_no_places_from_others(upkeep: Upkee
     upkeep.manager.place(200)
     second = task.configure(queue="served").defer()
     assert upkeep.claim(worker, ["served"]) == []
-    upkeep.manager.place(200, heal=True)
+    upkeep.heal()
     (job,) = upkeep.claim(worker, ["served"])
     assert job.id == second
     # It does not get the place back while there is nobody for it.
     third = task.configure(queue="served").defer()
     upkeep.app.job_manager.finish_job(job, adjourn.Status.SUCCEEDED)
-    upkeep.manager.place(200, heal=True)
+    upkeep.heal()
     (job,) = upkeep.claim(worker, ["served"])
     assert job.id == third
     (waiting,) = upkeep.app.job_manager.list_jobs(status="todo")
@@ -126,3 +136,74 @@ async def test_a_short_rate_is_kept_in_every_window_and_its_jobs_do_not_wait_for
     for first in starts:
         within = [at for at in starts if first <= at < first + datetime.timedelta(seconds=0.05)]
         assert len(within) <= 2
+
+
+def test_limits_are_looked_through_in_pages(upkeep: Upkeep, observer: psycopg.Connection) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1))
+    worker = upkeep.manager.register_worker("one", ["served"], 600)
+    tenants = [f"tenant {number}" for number in range(7)]
+    task.configure(queue="deserted").batch_defer(*({"tenant": tenant} for tenant in tenants))
+    upkeep.manager.place(200)
+    waiting = task.configure(queue="served").batch_defer(*({"tenant": tenant} for tenant in tenants))
+    assert upkeep.claim(worker, ["served"]) == []
+    assert upkeep.heal(page=3) == 3
+    assert {job.id for job in upkeep.claim(worker, ["served"])} == set(waiting)
+
+
+def test_a_limit_without_a_free_place_is_not_noted(upkeep: Upkeep) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1))
+    worker = upkeep.manager.register_worker("one", None, 600)
+    task.batch_defer({}, {})
+    upkeep.manager.place(200)
+    assert len(upkeep.claim(worker)) == 1
+    assert upkeep.manager.heal(None, 100) == (0, None)
+
+
+def test_starts_that_no_rate_asks_for_are_forgotten_in_pages(upkeep: Upkeep, observer: psycopg.Connection) -> None:
+    task = upkeep.task(Limit(key="tenant", rate=Rate(10, 3600)))
+    task.defer()
+    observer.execute(
+        "insert into adjourn.adjourn_starts (limit_id, limit_key, at, n)"
+        " select l.id + other, 't' || n % 3, now() - n * interval '1 minute', 1"
+        " from adjourn.adjourn_limits l cross join generate_series(0, 1) other cross join generate_series(1, 100) n"
+    )
+    assert upkeep.heal(page=30) == 7
+    kept = "select count(*), bool_and(limit_id in (select id from adjourn.adjourn_limits)), min(at) > now() - interval '1 hour' from adjourn.adjourn_starts"
+    assert observer.execute(kept).fetchone() == (59, True, True)
+
+
+def test_a_rate_is_free_again_soon_after_the_clock_of_the_database_was_set_back(
+    upkeep: Upkeep, observer: psycopg.Connection
+) -> None:
+    task = upkeep.task(Limit(key="tenant", rate=Rate(2, 60)))
+    worker = upkeep.manager.register_worker("one", None, 600)
+    ids = task.batch_defer(*[{}] * 4)
+    upkeep.manager.place(200)
+    assert [job.id for job in upkeep.claim(worker)] == ids[:2]
+    # What the tables hold after it.
+    for table in ("starts", "due_rates"):
+        observer.execute(f"update adjourn.adjourn_{table} set at = at + interval '1 hour'".encode())
+    upkeep.heal()
+    assert [job.id for job in upkeep.claim(worker)] == ids[2:]
+
+
+def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time(
+    upkeep: Upkeep, observer: psycopg.Connection
+) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=9))
+    lost, other = (upkeep.manager.register_worker(name, None, 30) for name in ("lost", "other"))
+    job_id = task.defer()
+    upkeep.manager.place(200)
+    assert [job.id for job in upkeep.claim(lost)] == [job_id]
+    observer.execute(
+        "update adjourn.adjourn_workers set started_at = started_at + interval '1 hour',"
+        " last_heartbeat_at = last_heartbeat_at + interval '1 hour', expires_at = expires_at + interval '1 hour'"
+    )
+    # The other one lives.
+    upkeep.manager.heartbeat(other, 30, (), (), None)
+    upkeep.heal()
+    left = "select extract(epoch from max(expires_at) - now()) between 25 and 31, count(*) from adjourn.adjourn_workers"
+    assert observer.execute(left).fetchone() == (True, 2)
+    observer.execute("update adjourn.adjourn_workers set expires_at = expires_at - interval '31 s' where name = 'lost'")
+    assert upkeep.manager.heartbeat(other, 30, (), (), None).expired
+    assert upkeep.manager.rescue(5, 0) == (1, 0)

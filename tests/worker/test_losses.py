@@ -287,7 +287,8 @@ def test_a_lock_stays_with_its_suspect(fleet: Fleet) -> None:
         fleet.app.job_manager.unregister_worker(worker.id)
         fleet.manager.rescue(MOST_LOSSES, 0)
     third = fleet.app.configure_task("live", lock="a", priority=9).defer()
-    fleet.manager.place(10, heal=True)
+    fleet.manager.heal(None, 100)
+    fleet.manager.place(10)
     worker = Worker(fleet, 4)
     order: list[int | None] = []
     while len(order) < 3:

@@ -24,6 +24,8 @@ KEEP_INTERVAL = 24 * 3600.0
 """Seconds between records of which schedules are still in use."""
 HEAL_SHARE = 20
 """Checking every lock takes longer the more there are; it may take at most 1/N of the time, with this N."""
+LONGEST_VISIT = 0.5
+"""Seconds after which one kind of upkeep lets others have their turn, and goes on later."""
 
 
 MOST_NAMED = 3
@@ -72,6 +74,8 @@ class Timetable:
     """
 
     heal_at: float = 0.0
+    healed_to: str | None = None
+    """Up to where locks were checked, as the database says it; None if all of them were."""
     partition_at: float = 0.0
     keep_at: float = 0.0
     forget_at: float = 0.0
@@ -82,8 +86,9 @@ class Timetable:
     """The unique key up to which keys were looked at."""
 
     def has_healed(self, began: float, ended: float) -> None:
-        """Record when locks were checked, which decides the next check."""
-        self.heal_at = began + max(HEAL_INTERVAL, HEAL_SHARE * (ended - began))
+        """Record when locks were checked, which decides the next check, or when to go on if not all were."""
+        longest = 0.0 if self.healed_to is not None else HEAL_INTERVAL
+        self.heal_at = began + max(longest, HEAL_SHARE * (ended - began))
 
     def makes_partitions(self, now: float) -> None:
         """Record when partitions were made, which decides the next time."""

@@ -7,8 +7,8 @@ ISO 8601, and are repeated where a stricter isolation has refused them.
 
 What is not here does not matter: every name in adjourn's statements has its schema (``search_path``), their strings have
 no backslash (``standard_conforming_strings``), none returns bytes or a float (``bytea_output``, ``extra_float_digits``),
-every list is sorted by its statement (planner settings), and nothing depends on triggers or policies
-(``session_replication_role``, ``row_security``). A session that may only read (``default_transaction_read_only``) stays
+every list is sorted by its statement, statements find their rows by an index whatever else the planner is told (its other
+settings), triggers fire in any session (``session_replication_role``), and nothing depends on policies (``row_security``). A session that may only read (``default_transaction_read_only``) stays
 so, because somebody wants it.
 """
 
@@ -35,6 +35,9 @@ EVERY_SESSION: Mapping[str, str] = {
     # Under a stricter isolation statements fail that meet others.
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    # Without them each statement would read all that an index has.
+    "enable_indexscan": "on",
+    "enable_indexonlyscan": "on",
 }
 """What every connection that adjourn makes has."""
 

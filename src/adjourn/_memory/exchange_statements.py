@@ -244,13 +244,11 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
 
 
 @answers
-def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
+def place(tables: Tables, *, limit: int) -> list[Row]:
     """Place jobs that have a lock, and give locks that lost their head a new one."""
     new = [job.id for job in heapq.nsmallest(limit, tables.held(Hold.UNPLACED), key=lambda job: job.id)]
     looked_at = [tables.jobs[id_].lock for id_ in new] + list(tables.headless)
     tables.headless.clear()
-    if heal:
-        looked_at += [job.lock for job in tables.held(Hold.BEHIND, Hold.UNPLACED)]
     promoted = promote(tables, [lock for lock in looked_at if lock is not None and not has_head(tables, lock)])
 
     # A better new job replaces a head that is not claimed yet.
@@ -269,6 +267,15 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
     placed, waiting = len(new) - len(undecided), len(undecided)
     moved = len(promoted) + place_workflows(tables)
     return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting, "is_left": waiting > 0}]
+
+
+@answers
+def heal(tables: Tables, *, rest: str | None, limit: int) -> list[Row]:
+    """Note locks that have lost their head: all of them at once."""
+    locks = {job.lock for job in tables.held(Hold.BEHIND, Hold.UNPLACED) if job.lock is not None}
+    lost = {lock for lock in locks if not has_head(tables, lock)}
+    tables.headless |= lost
+    return [{"noted": len(lost), "rest": None}]
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:

@@ -109,7 +109,7 @@ def heartbeat(
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
     # After an outage of all, the first one that is back or new leaves the others the time of a heartbeat to come back.
-    is_steady = worker is not None and worker.expires_at >= tables.now and worker.last_heartbeat_at > worker.started_at
+    is_steady = worker is not None and worker.expires_at >= tables.now and worker.last_heartbeat_at != worker.started_at
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(

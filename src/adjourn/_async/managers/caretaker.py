@@ -14,12 +14,14 @@ from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.partitions import CONTESTED
 from adjourn._domain.protocols import EventsLike
-from adjourn._domain.upkeep import Timetable
+from adjourn._domain.upkeep import LONGEST_VISIT, Timetable
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
+HEALED = 2_000
+"""At how many locks, and limits, one transaction looks whether they have lost what they need."""
 KEYS = 5_000
 """How many unique keys one transaction looks at."""
 ROWS = 5_000
@@ -91,7 +93,7 @@ class AsyncCaretaker:
         if now >= self._timetable.heal_at:
             # Before it as well: if that takes too long, the connection is given up, and the next one does other things first.
             self._timetable.has_healed(now, now)
-            await self._manager.place_async(PLACE_LIMIT, heal=True)
+            await self._heal_async(now)
             self._timetable.has_healed(now, time.monotonic())
         if now >= self._timetable.partition_at:
             self._timetable.makes_partitions(now)
@@ -115,6 +117,15 @@ class AsyncCaretaker:
             self._timetable.forgets_audit(now)
             if not await self._exhaust_async(self._forget_audit_async, NOTES):
                 self._timetable.forget_audit_at = 0.0
+
+    async def _heal_async(self, began: float) -> None:
+        """Look for locks that have lost their head, and have a worker that places jobs see to them; as far as one visit gets."""
+        while True:
+            noted, self._timetable.healed_to = await self._manager.heal_async(self._timetable.healed_to, HEALED)
+            if noted:
+                await self._manager.place_async(PLACE_LIMIT)
+            if self._timetable.healed_to is None or time.monotonic() - began > LONGEST_VISIT:
+                return
 
     async def _forget_audit_async(self, most: int) -> int:
         return await self._manager.forget_audit_async(self._audit_days, most)

@@ -276,19 +276,36 @@ class AsyncWorkerManager:
         rows = await self._run_async("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
-    async def place_async(self, limit: int, heal: bool = False) -> Placed:
+    async def place_async(self, limit: int) -> Placed:
         """Place locked jobs, and give free places under limits to jobs that wait for them; another worker may be doing so.
 
         Parameters
         ----------
         limit
             How many new jobs to place at most.
-        heal
-            Whether to search also all locks with waiting jobs for one that has no head.
         """
-        (row,) = await self._run_async("place", limit=limit, heal=heal)
+        (row,) = await self._run_async("place", limit=limit)
         moved = bool(row["placed"] or row["promoted"])
         return Placed(moved, is_to_repeat=not moved and (not row["elected"] or row["is_left"]))
+
+    async def heal_async(self, rest: str | None, limit: int) -> tuple[int, str | None]:
+        """Look through locks behind which jobs wait for those without a head, and through limits for places that nobody has given, and
+        note them for who places jobs next.
+
+        Parameters
+        ----------
+        rest
+            Where to go on, as the call before has returned it; None to begin.
+        limit
+            At how many to look.
+
+        Returns
+        -------
+        tuple
+            How many were noted, and where to go on; None if there are no more, or another worker looks for them.
+        """
+        (row,) = await self._run_async("heal", rest=rest, limit=limit)
+        return row["noted"], row["rest"]
 
     async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
-from adjourn._domain.upkeep import Timetable
+from adjourn._domain.upkeep import LONGEST_VISIT, Timetable
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.partitions import CONTESTED
 from adjourn.events.jobs import JobsRescued
@@ -21,6 +21,8 @@ from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
+HEALED = 2_000
+"""At how many locks, and limits, one transaction looks whether they have lost what they need."""
 KEYS = 5_000
 """How many unique keys one transaction looks at."""
 ROWS = 5_000
@@ -92,7 +94,7 @@ class SyncCaretaker:
         if now >= self._timetable.heal_at:
             # Before it as well: if that takes too long, the connection is given up, and the next one does other things first.
             self._timetable.has_healed(now, now)
-            self._manager.place(PLACE_LIMIT, heal=True)
+            self._heal(now)
             self._timetable.has_healed(now, time.monotonic())
         if now >= self._timetable.partition_at:
             self._timetable.makes_partitions(now)
@@ -116,6 +118,15 @@ class SyncCaretaker:
             self._timetable.forgets_audit(now)
             if not self._exhaust(self._forget_audit, NOTES):
                 self._timetable.forget_audit_at = 0.0
+
+    def _heal(self, began: float) -> None:
+        """Look for locks that have lost their head, and have a worker that places jobs see to them; as far as one visit gets."""
+        while True:
+            noted, self._timetable.healed_to = self._manager.heal(self._timetable.healed_to, HEALED)
+            if noted:
+                self._manager.place(PLACE_LIMIT)
+            if self._timetable.healed_to is None or time.monotonic() - began > LONGEST_VISIT:
+                return
 
     def _forget_audit(self, most: int) -> int:
         return self._manager.forget_audit(self._audit_days, most)

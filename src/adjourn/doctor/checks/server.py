@@ -85,6 +85,27 @@ def _replication(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _sequences(patient: Patient) -> Iterator[Finding]:
+    rows = patient.rows("sequences")
+    hidden = [row["name"] for row in rows if row["last"] is None and not row["is_readable"]]
+    for row in rows:
+        if row["name"] in hidden:
+            continue
+        sequence = f"{identifier(row['schema'])}.{identifier(row['name'])}"
+        yield critical(
+            f"The next id of {row['table']} would be {(row['last'] or 0) + 1}, and {row['id']} is taken already",
+            "This is so after a copy by logical replication, which leaves sequences out. Stop workers and what defers jobs, and raise it.",
+            f"select setval({literal(sequence)}, {row['id']});",
+        )
+    if hidden:
+        yield unknown(
+            f"The role {patient.server['role']!r} may not read {counted(len(hidden), 'sequence')}",
+            "Ask as the role that runs workers, or as the owner.",
+        )
+    elif not rows:
+        yield ok("The next ids are above those that are taken")
+
+
 def _settings(patient: Patient) -> Iterator[Finding]:
     settings, found = (
         patient.settings("fsync", "full_page_writes", "track_activities", "statement_timeout", "transaction_timeout"),
@@ -178,6 +199,12 @@ CHECKS = (
         "replication",
         "What a standby has not got is lost in a failover, and a synchronous one that is away stops all commits.",
         _replication,
+    ),
+    Check(
+        "sequences",
+        "An id that is given twice makes a defer fail, or two jobs look like one.",
+        _sequences,
+        needs_schema=True,
     ),
     Check("settings", "Some settings make jobs be lost, or their workers stop.", _settings),
     Check(

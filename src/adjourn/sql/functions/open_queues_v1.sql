@@ -20,7 +20,7 @@ begin
         )
         select used.queue from used where used.queue <> all(v_paused)
         union
-        select j.queue from @schema.adjourn_jobs j where j.hold = @apart and j.queue <> all(v_paused)
+        select queue from unnest(@schema.adjourn_apart_queues_v1(null)) queue where queue <> all(v_paused)
         union
         select queue from unnest(@schema.adjourn_unknown_queues_v1()) queue where queue <> all(v_paused)
     );

@@ -8,9 +8,13 @@ returns table (ids bigint[], worst integer)
 language plpgsql as $$
 begin
     with candidate as materialized (
-        select j.id, j.priority, j.doubts from @schema.adjourn_jobs j
-        where j.hold = @apart and (p_queues is null or j.queue = any(p_queues))
-        order by j.priority desc, j.id limit greatest(p_concurrency - p_running, 0) for update skip locked
+        select best.id, best.priority, best.doubts
+        from unnest(@schema.adjourn_apart_queues_v1(p_queues)) q(queue) cross join lateral (
+            select j.id, j.priority, j.doubts from @schema.adjourn_jobs j
+            where j.hold = @apart and j.queue >= q.queue and j.queue <= q.queue
+            order by j.queue, j.priority desc, j.id limit greatest(p_concurrency - p_running, 0) for update skip locked
+        ) best
+        order by best.priority desc, best.id limit greatest(p_concurrency - p_running, 0)
     ), company as (
         select c.id, c.priority, row_number() over best_first + p_running as size,
                greatest(max(c.doubts) over best_first, p_worst) as worst

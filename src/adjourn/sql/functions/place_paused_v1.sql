@@ -7,6 +7,7 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
 declare
     v_scope text := split_part(p_what, ':', 1);
     v_name text := substr(p_what, length(split_part(p_what, ':', 1)) + 2);
+    v_queues text[];
     v_ids bigint[];
     v_moved integer := 0;
 begin
@@ -23,14 +24,20 @@ begin
         );
         perform @schema.adjourn_park_v1(v_ids);
     elsif v_scope = 'task' then
+        v_queues := array(select kind.queue from @schema.adjourn_paused_kinds_v1() kind where kind.task_name = v_name);
+        v_queues := array(select queue from unnest(v_queues) queue where queue <> all(@schema.adjourn_unserved_v1(v_queues)));
         v_ids := array(
-            select j.id from @schema.adjourn_jobs j
-            where j.hold = @paused and j.task_name = v_name and @schema.adjourn_is_served_v1(j.queue)
-            order by j.id limit @most_placed for update skip locked
+            select j.id from unnest(v_queues) q(queue) cross join lateral (
+                select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.task_name = v_name and j.queue = q.queue
+                order by j.id limit @most_placed for update skip locked
+            ) j limit @most_placed
         );
     else
         v_ids := array(
-            select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.queue = v_name limit @most_placed for update skip locked
+            select j.id from @schema.adjourn_paused_kinds_v1() kind cross join lateral (
+                select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.task_name = kind.task_name and j.queue = v_name
+                order by j.id limit @most_placed for update skip locked
+            ) j where kind.queue = v_name limit @most_placed
         );
     end if;
     if not exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then

@@ -1,15 +1,14 @@
 -- Place jobs that have a lock: one job of each lock becomes its head, the others wait behind it. Locks without a head
 -- get a new one. Places under limits that are free are given to jobs that wait for them. Only one session places jobs at a time, elected
 -- by a try-lock; it waits only for workers' promotions. `is_left`: there is more to be done, or other transactions hold what it is about.
-create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
+create function @schema.adjourn_place_v1(p_limit integer) returns table (
     elected boolean, placed integer, promoted integer, waiting integer, is_left boolean
 )
 language plpgsql
-set lock_timeout = '200ms' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+set lock_timeout = '200ms' set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off as $$
 declare
     v_new bigint[];
     v_noted text[];
-    v_healed text[];
     v_followers bigint[];
     v_free text[];
     v_claimed text[];
@@ -25,7 +24,7 @@ begin
     elected := pg_try_advisory_xact_lock(@electing_key);
     placed := 0; promoted := 0; waiting := 0; is_left := false;
     if not elected
-        or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
+        or not exists (select from @schema.adjourn_jobs where hold = @unplaced)
            and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals)
            and not exists (select from @schema.adjourn_open_limits)
            and not exists (select from @schema.adjourn_due_rates d where d.at <= now()) then
@@ -33,31 +32,11 @@ begin
         return;
     end if;
     perform pg_advisory_xact_lock(@placing_key);
-    if p_heal then
-        perform @schema.adjourn_heal_limits_v1();
-    end if;
-    -- Consider new jobs, locks that were recorded as headless and, on request, every lock without a head.
+    -- Consider new jobs, and locks that were recorded as headless.
     v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
     with noted as (delete from @schema.adjourn_headless_locks returning lock, followers)
     select coalesce(array_agg(distinct lock), '{}'), string_to_array(string_agg(array_to_string(followers, ','), ','), ',')::bigint[]
     into v_noted, v_followers from noted;
-    if p_heal then
-        with recursive chain(lock) as (
-            (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) order by j.lock limit 1)
-            union all
-            select (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) and j.lock > chain.lock order by j.lock limit 1)
-            from chain where chain.lock is not null
-        )
-        select coalesce(array_agg(chain.lock), '{}') into v_healed from chain
-        where chain.lock is not null
-          and not exists (select from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = chain.lock offset 0);
-        v_noted := v_noted || v_healed;
-        v_followers := v_followers || array(
-            select j.id from @schema.adjourn_jobs j
-            where j.hold in (@behind, @unplaced) and j.lock = any(v_healed) and j.worker_id is not null
-        );
-    end if;
-
     -- 1. The best waiting job that no transaction has locked becomes the head of a lock that has none, but followers that are
     --    still claimed come before it. (With `offset 0` the
     --    head of each lock is looked up. Otherwise a plan that was made while the table was empty reads all heads.)

@@ -16,7 +16,8 @@ declare
 begin
     rescued := 0; failed := 0;
     -- While the server was down no worker could send a heartbeat, so give them time to send one.
-    if now() < pg_postmaster_start_time() + p_grace then
+    -- (If it seems to start only later, somebody has set its clock back.)
+    if now() >= pg_postmaster_start_time() and now() < pg_postmaster_start_time() + p_grace then
         return next;
         return;
     end if;

@@ -31,7 +31,8 @@ begin
                 where j.queue = v_limit.name and j.queue_slot is not null and j.worker_id is null)
         end, min(s.at), greatest(rows, count(*)) into v_left, v_oldest, rows
         from @schema.adjourn_starts s
-        where s.limit_id = p_limit_id and s.limit_key = p_key and s.at > v_now - v_period;
+        -- What is later than now was noted before somebody set the clock back.
+        where s.limit_id = p_limit_id and s.limit_key = p_key and s.at > v_now - v_period and s.at <= clock_timestamp() + interval '1 s';
         -- Only the rates that leave the least room say when there is more.
         v_left := greatest(v_left, 0);
         if v_left < room then

@@ -4,7 +4,7 @@
 --   further than @turn_window places behind the first job of its queue that has no limit, so that these do not keep it waiting.
 -- Returns the ids of jobs that are ready now.
 create function @schema.adjourn_serve_v1(p_limit_ids integer[], p_keys text[], p_slots bigint[]) returns bigint[]
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off as $$
 declare
     v_ids bigint[];
     v_slots bigint[];
@@ -44,7 +44,7 @@ begin
         select line.queue, line.priority, (
             select min(seen.turn) from (
                 select coalesce(j.turn, j.id) as turn, j.special from @schema.adjourn_jobs j
-                where j.hold = @ready and j.worker_id is null and j.queue = line.queue and j.priority = line.priority
+                where j.hold = @ready and j.worker_id is null and j.queue between line.queue and line.queue and j.priority = line.priority
                 order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @turn_window
             ) seen where seen.special is null
         ) as turn

@@ -7,8 +7,12 @@ declare
     v_apart record;
     v_other record;
 begin
-    select j.id, j.priority, j.queue into v_apart from @schema.adjourn_jobs j
-    where j.hold = @apart and (p_queues is null or j.queue = any(p_queues)) order by j.priority desc, j.id limit 1;
+    select best.id, best.priority, best.queue into v_apart
+    from unnest(@schema.adjourn_apart_queues_v1(p_queues)) q(queue) cross join lateral (
+        select j.id, j.priority, j.queue from @schema.adjourn_jobs j
+        where j.hold = @apart and j.queue >= q.queue and j.queue <= q.queue order by j.queue, j.priority desc, j.id limit 1
+    ) best
+    order by best.priority desc, best.id limit 1;
     if not found or p_elected and exists (
         select from @schema.adjourn_workers w
         where w.apart and w.id <> p_worker and not w.dead and w.expires_at > now()

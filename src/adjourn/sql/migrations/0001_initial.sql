@@ -106,7 +106,7 @@ create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priorit
 create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = @scheduled;
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
-create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
+create index adjourn_jobs_apart on @schema.adjourn_jobs (queue, priority desc, id) where hold = @apart;
 create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, queue, priority desc, id) where hold = @unknown;
 create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (queue, unknown_since) where hold = @unknown;
 create index adjourn_jobs_awaited_event on @schema.adjourn_jobs (awaited_event) where awaited_event is not null;
@@ -120,7 +120,7 @@ create unique index adjourn_jobs_key_slot on @schema.adjourn_jobs (limit_id, lim
 create unique index adjourn_jobs_task_slot on @schema.adjourn_jobs (task_name, task_slot) where task_slot is not null;
 create unique index adjourn_jobs_queue_slot on @schema.adjourn_jobs (queue, queue_slot) where queue_slot is not null;
 create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, priority desc, coalesce(turn, id)) where hold = @gate;
-create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
+create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, queue, id) where hold = @paused;
 -- The last turn of the jobs that each limit has admitted. With `limit_id` by itself the planner might use this index for what one key of the
 -- limit has, and read that of all keys.
 create index adjourn_jobs_admitted on @schema.adjourn_jobs ((limit_id + 0), coalesce(turn, id)) where key_slot + 0 is not null;
@@ -381,7 +381,9 @@ alter table @schema.adjourn_stats replica identity full;
 -- Limits and pauses
 \ir ../functions/is_restricted_v1.sql
 \ir ../functions/restrict_v1.sql
-\ir ../functions/is_served_v1.sql
+\ir ../functions/unserved_v1.sql
+\ir ../functions/paused_kinds_v1.sql
+\ir ../functions/free_kinds_v1.sql
 \ir ../functions/restrict_new_v1.sql
 \ir ../functions/note_limit_v1.sql
 \ir ../functions/limit_changed_v1.sql
@@ -400,14 +402,19 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/place_paused_v1.sql
 \ir ../functions/free_places_v1.sql
 \ir ../functions/place_limits_v1.sql
-\ir ../functions/heal_limits_v1.sql
+\ir ../functions/heal_pauses_v1.sql
+\ir ../functions/heal_keys_v1.sql
+\ir ../functions/heal_v1.sql
 \ir ../functions/unknown_queues_v1.sql
+\ir ../functions/apart_queues_v1.sql
 \ir ../functions/open_queues_v1.sql
 \ir ../functions/lacks_place_v1.sql
 \ir ../functions/refused_v1.sql
 \ir ../functions/admit_v1.sql
 create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
 for each row when (not new.dead) execute function @schema.adjourn_restrict_new_v1();
+-- Always: also in a session with session_replication_role = replica, which a role may begin with.
+alter table @schema.adjourn_workers enable always trigger adjourn_workers_restricted;
 
 -- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
 \ir ../functions/start_v1.sql
@@ -460,6 +467,8 @@ for each row when (not new.dead) execute function @schema.adjourn_restrict_new_v
 \ir ../functions/keep_workers_v1.sql
 create trigger adjourn_workers_kept after delete on @schema.adjourn_workers referencing old table as gone
 for each statement execute function @schema.adjourn_keep_workers_v1();
+alter table @schema.adjourn_workers enable always trigger adjourn_workers_kept;
+-- Not always: a subscriber that applies a TRUNCATE gets the rows that this has inserted from where they come.
 create trigger adjourn_workers_emptied after truncate on @schema.adjourn_workers
 for each statement execute function @schema.adjourn_keep_workers_v1();
 \ir ../functions/unregister_v1.sql

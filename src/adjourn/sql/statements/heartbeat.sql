@@ -13,7 +13,7 @@ select exists (select from beat) as alive,
                -- After an outage of all, the first one that is back or new leaves the others the time of a heartbeat to come back.
                and exists (
                    select from @schema.adjourn_workers
-                   where id = %(worker_id)s and expires_at >= now() and last_heartbeat_at > started_at
+                   where id = %(worker_id)s and expires_at >= now() and last_heartbeat_at <> started_at
                )
            )
        ) as expired

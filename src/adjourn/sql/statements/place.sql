@@ -1,1 +1,1 @@
-select * from @schema.adjourn_place_v1(%(limit)s, %(heal)s)
+select * from @schema.adjourn_place_v1(%(limit)s)
