@@ -20,6 +20,7 @@ from support.kinds import (
     fill,
     fill_finished,
     fill_waiting,
+    gather,
     read_by_a_worker_async,
     rows_read_async,
 )
@@ -122,7 +123,7 @@ async def test_a_key_of_a_limit_reads_no_jobs_of_other_keys(app: adjourn.App, ob
         await defer_async(app, "keyed")
         fill(observer)
         observer.execute("delete from adjourn.adjourn_jobs where queue = 'other'")
-        observer.execute("vacuum (analyze, truncate false) adjourn.adjourn_jobs")
+        gather(observer)
         observer.execute(
             "insert into adjourn.adjourn_jobs"
             " (queue, task_name, priority, args, hold, scheduled_at, special, limit_id, limit_key, key_slot)"
@@ -144,10 +145,10 @@ async def test_a_rescue_reads_all_jobs_as_often_for_many_workers_as_for_one(
     fill(observer)
     if gathered == "while it was empty":
         observer.execute("delete from adjourn.adjourn_jobs")
-        observer.execute("vacuum (analyze, truncate false) adjourn.adjourn_jobs")
+        gather(observer)
         fill(observer)
     else:
-        observer.execute("vacuum analyze adjourn.adjourn_jobs")
+        gather(observer)
     observer.execute(
         "with dead as ("
         " insert into adjourn.adjourn_workers (name, expires_at) select 'dead', now() - interval '1 hour' from generate_series(1, 20)"
@@ -166,7 +167,7 @@ async def test_a_workflow_that_runs_again_reads_no_other_jobs(app: adjourn.App, 
     fill(observer)
     for table in ("finished_jobs", "jobs"):
         observer.execute(f"delete from adjourn.adjourn_{table}".encode())
-    observer.execute("vacuum (analyze, truncate false)")
+    gather(observer)
     fill_finished(observer)
     fill(observer)
     before = await rows_read_async(observer)
