@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,9 +88,6 @@ def test_a_page_reads_no_more_however_many_jobs_have_ended(
     browser.force_login(User.objects.get_or_create(username="root", is_staff=True, is_superuser=True)[0])
     with CaptureQueriesContext(connection) as queries:
         assert browser.get(ADDRESSES[name]).status_code == 200
-    began = time.perf_counter()
-    browser.get(ADDRESSES[name])
-    print(name, f"{1000 * (time.perf_counter() - began):.0f} ms")
     assert len(queries) <= (8 if "change" in ADDRESSES[name] else 6), [each["sql"] for each in queries]
     looks = [each["sql"] for each in queries if "adjourn_" in each["sql"]]
     assert looks, "it shows something"
