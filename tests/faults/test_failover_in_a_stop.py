@@ -113,7 +113,11 @@ def test_a_stop_during_a_failover_ends_in_time_and_loses_nothing(
             app.configure_task(name, lock="one").batch_defer(*({"number": number} for number in range(2, 6)))
     process = subprocess.Popen(
         [*command, f"--shutdown-graceful-timeout={GRACE}"],
-        **{"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None
