@@ -193,10 +193,10 @@ async def test_limits_of_a_role_do_not_end_a_session_of_a_worker(
 
 
 async def test_a_limit_that_the_connector_was_given_holds(database: str) -> None:
-    connector = adjourn.PsycopgConnector(database, options="-c statement_timeout=10ms")
+    connector = adjourn.PsycopgConnector(database, options="-c statement_timeout=500ms")
     session = await connector.session_async()
     with pytest.raises(ConnectorException, match="statement timeout"):
-        await session.execute_async(Statement("sleep", "SELECT FROM pg_sleep(1)"), {})
+        await session.execute_async(Statement("sleep", "SELECT FROM pg_sleep(30)"), {})
     await session.close_async()
 
 
