@@ -274,7 +274,8 @@ async def test_locks_are_looked_through_in_pages(app: adjourn.App, manager: Asyn
     await manager.session.execute_async(
         Statement("delete", "delete from adjourn.adjourn_jobs where hold = 0 and lock <> 'lock 3'")
     )
-    rest, noted = None, []
+    rest: str | None = None
+    noted: list[int] = []
     while not noted or rest is not None:
         number, rest = await manager.heal_async(rest, 3)
         noted.append(number)

@@ -265,7 +265,8 @@ def test_locks_are_looked_through_in_pages(app: adjourn.App, manager: SyncWorker
         waiting.append(second)
     manager.place(200)
     manager.session.execute(Statement("delete", "delete from adjourn.adjourn_jobs where hold = 0 and lock <> 'lock 3'"))
-    rest, noted = None, []
+    rest: str | None = None
+    noted: list[int] = []
     while not noted or rest is not None:
         number, rest = manager.heal(rest, 3)
         noted.append(number)
