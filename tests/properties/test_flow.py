@@ -114,6 +114,8 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.connector, session = self.reset()
         self.manager = JobManager(self.connector)
+        # What it declares of them does not matter: it sets them.
+        self.manager.declares = lambda: {("key", name): Limit(concurrency=1) for name in ("keyed", "rated")}
         self.worker_manager = SyncWorkerManager(session, self.connector.json_loads)
         self.model = Flow(is_strict=self.is_memory)
         self.workers: list[Simulated] = []
