@@ -33,19 +33,19 @@ def note(what):
 
 @app.task(name="short")
 async def short(number):
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")  # at once, from several threads
     await asyncio.sleep(1)
     note(f"short {number}")
 
 @app.task(name="blocking")
 def blocking(number):
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")  # at once, from several threads
     time.sleep(1)
     note(f"blocking {number}")
 
 @app.task(name="endless")
 async def endless(number):
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")  # at once, from several threads
     if os.environ.get("STOP_ENDS"):
         return note(f"endless {number}")
     await asyncio.sleep(600)
@@ -111,29 +111,29 @@ def test_a_stop_during_a_failover_ends_in_time_and_loses_nothing(
             # Some wait in the worker's buffer, and some behind a lock.
             app.configure_task(name).batch_defer(*({"number": number} for number in range(2)))
             app.configure_task(name, lock="one").batch_defer(*({"number": number} for number in range(2, 4)))
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, f"--shutdown-graceful-timeout={GRACE}"],
         cwd=tmp_path,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        for _ in range(4):
-            assert process.stdout.readline() == "begun\n"
-        process.send_signal(signal.SIGTERM)
-        stopped_at = time.monotonic()
-        time.sleep(0.2)
-        lose(server, how)
-        if lasts == "for a moment":
-            time.sleep(1)
-            find(server, how)
-        _, errors = process.communicate(timeout=BOUND)
-        took = time.monotonic() - stopped_at
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for _ in range(4):
+                assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGTERM)
+            stopped_at = time.monotonic()
+            time.sleep(0.2)
+            lose(server, how)
+            if lasts == "for a moment":
+                time.sleep(1)
+                find(server, how)
+            _, errors = process.communicate(timeout=BOUND)
+            took = time.monotonic() - stopped_at
+        finally:
+            process.kill()
     if lasts == "for good":
         find(server, how)
     until(server.answers)

@@ -86,7 +86,7 @@ async def test_latency_tells_of_ready_due_and_unplaced_jobs_while_no_worker_runs
     head = await defer("running", lock="taken")
     await defer("behind", lock="taken")
     await defer("paused")
-    observer.execute("select adjourn.adjourn_place_v1(10, false)")
+    observer.execute("select adjourn.adjourn_place_v1(10)")
     await defer("unplaced", lock="another")
     observer.execute(
         "update adjourn.adjourn_jobs set worker_id = 1, claim = 1, started_at = now() where id = %s", (head,)

@@ -28,7 +28,7 @@ async def test_a_job_of_a_worker_that_fell_silent_is_run_by_another(app: adjourn
     async def work() -> None: ...
 
     first, second = await work.batch_defer_async({}, {})
-    await execute(app, "select * from adjourn.adjourn_place_v1(10, false)")
+    await execute(app, "select * from adjourn.adjourn_place_v1(10)")
     await execute(
         app,
         "with w as (insert into adjourn.adjourn_workers (name, expires_at) values ('gone', now() - interval '1 h') returning id) "

@@ -180,7 +180,7 @@ async def test_a_worker_that_does_not_wait_keeps_house_before_it_runs_anything()
         async with asyncio.timeout(BOUND):
             await app.run_worker_async(wait=False, install_signal_handlers=False)
     assert ran == [1]
-    assert {"rescue", "place", "make_partitions"} <= {name for name, _ in connector.queries}
+    assert {"rescue", "heal", "make_partitions"} <= {name for name, _ in connector.queries}
 
 
 async def test_a_worker_that_does_not_wait_hears_of_aborts_too() -> None:

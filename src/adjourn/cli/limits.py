@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLACES: dict[str, Scope] = {"queue": "queue", "task": "task", "name": "key"}
 
 
-class Limits:
+class LimitChanges:
     """The commands, one method each.
 
     Parameters

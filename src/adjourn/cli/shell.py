@@ -25,7 +25,7 @@ from adjourn.cli.grammar import (
     USAGES,
     UsageError,
 )
-from adjourn.cli.limits import Limits
+from adjourn.cli.limits import LimitChanges
 from adjourn.cli.pauses import switch_schedules
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job, JobCounts, Status
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class Shell(Changes, Limits, Flows, cmd.Cmd):
+class Shell(Changes, LimitChanges, Flows, cmd.Cmd):
     """The commands, one method each, named after `USAGES`.
 
     Parameters

@@ -60,7 +60,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             # Whether a unique job is there, and what it gets if it is to be replaced.
             "select (worker_id, lock, hold, special) on {adjourn_jobs}",
             "update (queue, task_name, priority, lock, args, headers, scheduled_at) on {adjourn_jobs}",
-            "update (losses, doubts, unknown_since, awaited_event, hold, has_steps, expires_at, max_attempts, is_batch) on {adjourn_jobs}",
+            "update (losses, doubts, unknown_since, awaited_event, hold, has_steps, expires_at, max_attempts, is_batch, aged) on {adjourn_jobs}",
             # What a replaced job remembered.
             "delete on {adjourn_steps}",
             "select (job_id) on {adjourn_steps}",
