@@ -125,7 +125,7 @@ def test_it_says_how_far_it_has_looked(
     ended(observer, ids, 50)
     ended(observer, ids[1:], 30)
     told = text_of(of_failures(client, "/task?name=send"))
-    assert "ValueError x 2 30 min ago 30 min ago" in told
+    assert "ValueError x 2+ 30 min ago 30 min ago" in told
     assert "Looked at the 2 of them that failed last, back to 30 min ago . There may be earlier ones." in told
     others = [report.defer() for _ in range(4)]
     app.run_worker(wait=False)

@@ -259,12 +259,24 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     app.job_manager.fetch_job(["mail"], worker)
     do("job.abort", running)
     assert job(running).abort_requested
+    assert "one that never looks ends with its worker" in text_of(client.get(f"/job?id={running}").text)
     told = [note.action for note in app.job_manager.actions.list_audit(target=str(one))]
     assert told[::-1] == [
         f"job.{each}"
         for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "retry", "cancel", "delete")
     ]
     assert "job.abort" in text_of(client.get("/audit").text)
+
+
+def test_a_long_list_offers_what_can_be_done_with_all_that_match_also_above_it(
+    app: adjourn.App, client: TestClient
+) -> None:
+    app.tasks["send"].batch_defer(*[{}] * 10)
+    assert client.get("/jobs?status=todo").text.count("Do something with all that match") == 1
+    app.tasks["send"].defer()
+    page = client.get("/jobs?status=todo").text
+    assert page.count("Do something with all that match") == 2
+    assert page.index("Do something with all that match") < page.index("<table")
 
 
 def test_a_retry_in_a_list_leads_back_to_the_list(client: TestClient, failed: list[int]) -> None:
