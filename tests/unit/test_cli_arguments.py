@@ -459,3 +459,17 @@ def test_records_go_to_what_is_stderr_when_they_come(monkeypatch: pytest.MonkeyP
     finally:
         root.handlers[:], root.level = before, level
     assert second.getvalue() == "here\n"
+
+
+def test_a_second_column_that_would_be_narrow_is_below_the_first() -> None:
+    formatter = flags.Formatter("adjourn", width=60)
+    formatter.add_text(
+        f"commands:\n  {'list_jobs [FILTER=VALUE...] [details]':<44}list jobs by id\n  exit  leave the shell"
+    )
+    assert formatter.format_help().split("\n") == [
+        "commands:",
+        "  list_jobs [FILTER=VALUE...] [details]",
+        "      list jobs by id",
+        "  exit  leave the shell",
+        "",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,8 +85,18 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
         ({"workers": 0, "slots": 0, "latency": 90.0}, [ALONE, ("late", "bad", "")]),
         ({"latency": 90.0, "busy": 4}, [("late", "bad", "all 4 slots of its workers are busy")]),
         (
-            {"latency": 12.0, "busy": 4, "others": 3},
-            [("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of other queues")],
+            {"latency": 12.0, "busy": 4, "others": Counter(reports=3)},
+            [("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of queue reports")],
+        ),
+        (
+            {"latency": 12.0, "busy": 4, "others": Counter(news=1, reports=3)},
+            [
+                (
+                    "waiting",
+                    "warn",
+                    "all 4 slots of its workers are busy, 4 with jobs of other queues, 3 of them of queue reports",
+                )
+            ],
         ),
         ({"latency": 12.0, "slots": 1, "busy": 1}, [("waiting", "warn", "the one slot of its workers is busy")]),
         ({"latency": 12.0, "held": 1}, [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")]),
@@ -106,7 +117,7 @@ def test_a_queue_is_told_with_all_its_states_and_their_reasons(
     facts: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
     usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
-    assert figures.judged({**usual, "others": 0, "held": 0, **facts}) == told
+    assert figures.judged({**usual, "others": Counter(), "held": 0, **facts}) == told
 
 
 def test_a_form_that_is_sent_twice_acts_once(app: adjourn.App, client: TestClient) -> None:
@@ -161,7 +172,7 @@ def test_the_reason_why_a_queue_waits_is_that_its_workers_are_busy_elsewhere(
     )
     observer.execute("UPDATE adjourn.adjourn_jobs SET enqueued_at = now() - interval '5 min'")
     told = text_of(client.get("/queues").text)
-    assert "late the one slot of its workers is busy, 1 with jobs of other queues" in told
+    assert "late the one slot of its workers is busy, 1 with jobs of queue reports" in told
 
 
 def test_the_overview_does_not_call_well_what_limits_hold_back(app: adjourn.App, client: TestClient) -> None:

@@ -57,6 +57,10 @@ class Variable:
     rivals: tuple[str, ...] = ()
 
 
+NARROWEST = 24
+"""A second column that would be narrower is written below the first."""
+
+
 class Formatter(argparse.HelpFormatter):
     """Wraps each paragraph by itself, and also each line that begins with a blank, such as those of a list."""
 
@@ -68,6 +72,9 @@ class Formatter(argparse.HelpFormatter):
 def _wrapped(text: str, width: int) -> str:
     # Two blanks or more begin a second column.
     columns = re.match(r" +\S.*?  +", text)
+    if columns and width - len(columns[0]) < NARROWEST:
+        below = textwrap.fill(text[columns.end() :], width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        return "\n".join([*textwrap.wrap(columns[0].rstrip(), width, subsequent_indent=" " * 4), below])
     hang = " " * len(columns[0]) if columns else ""
     words = text if text.startswith(" ") else " ".join(text.split())
     return textwrap.fill(words, width, subsequent_indent=hang)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from adjourn._domain.wording import counted, verb
+from adjourn._domain.wording import counted, shown, verb
 from adjourn.web.page import View
 
 OF_QUEUES = ("server", "latency", "crew", "pauses", "queues", "limits", "working", "counters")
@@ -41,7 +41,7 @@ def queues(view: View) -> list[dict[str, Any]]:
         row = counts.get(name, {})
         serving = [worker for worker in alive if worker["queues"] is None or name in worker["queues"]]
         busy = sum(max(len(worker["running"]), len(elsewhere.get(worker["id"], ()))) for worker in serving)
-        others = sum(queue != name for worker in serving for queue in elsewhere.get(worker["id"], ()))
+        others = Counter(queue for worker in serving for queue in elsewhere.get(worker["id"], ()) if queue != name)
         found.append(
             {
                 "name": name,
@@ -83,11 +83,20 @@ def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _why_late(queue: dict[str, Any]) -> str:
     if queue["slots"] and queue["busy"] >= queue["slots"]:
         slots = f"all {queue['slots']:,} slots" if queue["slots"] > 1 else "the one slot"
-        by_others = f", {queue['others']:,} with jobs of other queues" if queue["others"] else ""
-        return f"{slots} of its workers {verb(queue['slots'], 'is', 'are')} busy{by_others}"
+        are = verb(queue["slots"], "is", "are")
+        return f"{slots} of its workers {are} busy{_by_others(queue['others'])}"
     if queue["held"] or not queue["workers"]:
         return ""  # another state says why
     return "its workers have free slots: see the workers and the limits"
+
+
+def _by_others(others: Counter[str]) -> str:
+    if not others:
+        return ""
+    (name, most), *more = others.most_common()
+    if not more:
+        return f", {most:,} with jobs of queue {shown(name)}"
+    return f", {others.total():,} with jobs of other queues, {most:,} of them of queue {shown(name)}"
 
 
 def ended(view: View) -> list[dict[str, Any]]:
