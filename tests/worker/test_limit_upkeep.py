@@ -14,6 +14,7 @@ from adjourn import Limit, Rate
 from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
+from adjourn.sql.constants import Hold
 from support.bench import Bench
 from support.waiting import BOUND
 
@@ -106,6 +107,26 @@ def test_a_queue_that_no_worker_serves_keeps_no_places_from_others(upkeep: Upkee
     other = upkeep.manager.register_worker("other", ["deserted"], 600)
     (job,) = upkeep.claim(other, ["deserted"])
     assert job.id == first
+
+
+@pytest.mark.parametrize("resumed", ["task", "queue"])
+def test_jobs_of_which_something_else_is_still_paused_do_not_keep_the_others_from_going_on(
+    upkeep: Upkeep, observer: psycopg.Connection, resumed: str
+) -> None:
+    upkeep.task(Limit(concurrency=1000))
+    worker, manager = upkeep.manager.register_worker("one", None, 600), upkeep.app.job_manager
+    many = {"name": "task", "queue": "paused"} if resumed == "task" else {"name": "paused", "queue": "queue"}
+    few = {"name": "task", "queue": "queue"}
+    manager.pause_task("task" if resumed == "task" else "paused")
+    manager.pause_queue("paused" if resumed == "task" else "queue")
+    upkeep.app.configure_task(**many).batch_defer(*[{}] * 1010)
+    (job_id,) = upkeep.app.configure_task(**few).batch_defer({})
+    # As if each had waited for a place when something was paused.
+    observer.execute("update adjourn.adjourn_jobs set hold = %s, special = true", (Hold.PAUSED,))
+    (manager.resume_task if resumed == "task" else manager.resume_queue)(resumed)
+    assert upkeep.manager.place(200).moved
+    assert [job.id for job in upkeep.manager.exchange(worker, [], limit=10, queues=None).jobs] == [job_id]
+    assert not upkeep.manager.place(200).moved, "it is done, and not begun again and again"
 
 
 def test_a_line_of_jobs_with_a_limit_does_not_wait_for_all_that_have_none(upkeep: Upkeep) -> None:
