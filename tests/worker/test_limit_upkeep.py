@@ -12,6 +12,8 @@ import pytest
 import adjourn
 from adjourn import Limit, Rate
 from adjourn._domain.outcomes import Ended
+from adjourn._domain.upkeep import Timetable
+from adjourn._sync.managers import caretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.sql.constants import Hold
@@ -231,3 +233,27 @@ def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time
     observer.execute("update adjourn.adjourn_workers set expires_at = expires_at - interval '31 s' where name = 'lost'")
     assert upkeep.manager.heartbeat(other, 30, (), (), None).expired
     assert upkeep.manager.rescue(5, 0) == (1, 0)
+
+
+def test_a_worker_that_meets_another_goes_on_later_from_where_it_was(
+    upkeep: Upkeep, observer: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upkeep.manager.register_worker("one", None, 600)
+    for number in range(7):
+        upkeep.app.configure_task("any", lock=f"lock {number}", allow_unknown=True).batch_defer({}, {})
+    upkeep.manager.place(200)
+    observer.execute("delete from adjourn.adjourn_jobs where hold = 0 and lock = 'lock 6'")
+    _, rest = upkeep.manager.heal(None, 3)
+    monkeypatch.setattr(caretaker, "HEALED", 3)
+    timetable = Timetable(healed_to=rest)
+    ours = caretaker.SyncCaretaker(upkeep.manager, timetable, 30.0, 30, upkeep.app.events)
+    with psycopg.connect(database) as other:
+        other.execute("select adjourn.adjourn_heal_v1(null, 3)")
+        ours.keep_up()
+        assert timetable.healed_to == rest
+        other.rollback()
+    timetable.heal_at = 0.0
+    ours.keep_up()
+    assert timetable.healed_to is None
+    row = observer.execute("select count(*) from adjourn.adjourn_jobs where hold = 0 and lock = 'lock 6'").fetchone()
+    assert row == (1,)
