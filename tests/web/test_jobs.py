@@ -541,8 +541,14 @@ def test_a_job_with_arguments_of_a_great_depth_is_shown(app: adjourn.App, client
 
 
 def test_a_unique_job_that_is_there_is_not_said_to_be_stored(app: adjourn.App) -> None:
-    app.task(lambda number: None, name="skips", unique=adjourn.Unique(key="k", on_conflict="skip"))
-    app.task(lambda number: None, name="replaces", unique=adjourn.Unique(key="l", on_conflict="replace"))
+    @app.task(name="skips", unique=adjourn.Unique(key="k", on_conflict="skip"))
+    def skips(number: int) -> None:
+        """Do nothing."""
+
+    @app.task(name="replaces", unique=adjourn.Unique(key="l", on_conflict="replace"))
+    def replaces(number: int) -> None:
+        """Do nothing."""
+
     with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as storing:
         for name, told in (
             ("skips", "is there already, so nothing was stored."),

@@ -117,12 +117,11 @@ def test_jobs_of_which_something_else_is_still_paused_do_not_keep_the_others_fro
 ) -> None:
     upkeep.task(Limit(concurrency=1000))
     worker, manager = upkeep.manager.register_worker("one", None, 600), upkeep.app.job_manager
-    many = {"name": "task", "queue": "paused"} if resumed == "task" else {"name": "paused", "queue": "queue"}
-    few = {"name": "task", "queue": "queue"}
+    task, queue = ("task", "paused") if resumed == "task" else ("paused", "queue")
     manager.pause_task("task" if resumed == "task" else "paused")
     manager.pause_queue("paused" if resumed == "task" else "queue")
-    upkeep.app.configure_task(**many).batch_defer(*[{}] * 1010)
-    (job_id,) = upkeep.app.configure_task(**few).batch_defer({})
+    upkeep.app.configure_task(task, queue=queue).batch_defer(*[{}] * 1010)
+    (job_id,) = upkeep.app.configure_task("task", queue="queue").batch_defer({})
     # As if each had waited for a place when something was paused.
     observer.execute("update adjourn.adjourn_jobs set hold = %s, special = true", (Hold.PAUSED,))
     (manager.resume_task if resumed == "task" else manager.resume_queue)(resumed)
