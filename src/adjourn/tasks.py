@@ -255,7 +255,7 @@ class Task(TypedResults[P, R, Args]):
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly; nothing is deferred."""
         return self.func(*args, **kwargs)
 
@@ -467,7 +467,7 @@ class Task(TypedResults[P, R, Args]):
             job = job.evolve(headers=with_sensitive(job.headers, self.sensitive))
         return job if self.batch is None else job.evolve(terms=attrs.evolve(job.terms or JobTerms(), is_batch=True))
 
-    def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
+    def defer(self, /, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id. Blocks.
 
         Parameters
@@ -490,7 +490,7 @@ class Task(TypedResults[P, R, Args]):
         """
         return self.configure().defer(*args, **kwargs)
 
-    async def defer_async(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
+    async def defer_async(self, /, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id.
 
         Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,17 @@ def test_limits_and_unique_that_are_not_valid_are_refused(wrong: dict[str, Any],
     framework.task(options(limits=Limit(key="customer", name="shared", rate=Rate(1)))(shares))
     with pytest.raises(InvalidTask, match=named):
         framework.task(options(**wrong)(function))
+
+
+def test_limits_may_come_from_an_iterator_of_which_each_use_of_the_task_has_all(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(framework.limited, func=declared, limits=iter([Limit(concurrency=1)]))
+    assert task.limits == task.using(queue_name="slow").limits == (Limit(concurrency=1),)
+    monkeypatch.setattr(declared, "__dict__", {})
+    options(limits=iter([Limit(concurrency=1)]))(declared)
+    for _ in range(2):
+        assert replace(framework.limited, func=declared, limits=()).limits == (Limit(concurrency=1),)
 
 
 def test_options_of_a_use_are_checked(shop: Shop) -> None:

@@ -103,3 +103,15 @@ def test_what_workers_and_programs_log_of_a_job_has_no_sensitive_value(caplog: p
     told = [str({**record.__dict__, "message": record.getMessage()}) for record in caplog.records]
     assert any("transfer[2](to='***')" in text for text in told)
     assert [text for text in told if "DE02120300" in text or "DE99990000" in text] == []
+
+
+def test_arguments_of_any_depth_can_be_shown() -> None:
+    deep: Any = {"token": "hunter2-and-more"}
+    for _ in range(100_000):
+        deep = [deep]
+    arguments = {"deep": deep, "password": "123456", "note": [[1]]}
+    shown = masked(arguments)
+    assert (shown["password"], shown["note"], "***" in str(shown["deep"])) == ("***", [[1]], True)
+    assert mask_of(arguments)("it has hunter2-and-more and 123456") == "it has *** and ***"
+    job = Job(task_name="t", queue="q", task_kwargs=arguments, result=deep, has_result=True)
+    assert "***" in str(job.masked(["token"]).result)

@@ -510,7 +510,9 @@ def test_a_job_is_stored_by_who_may(app: adjourn.App, client: TestClient, failed
         for wrong, told in (
             ({"args": "{"}, "it is no JSON"),
             ({"args": "[1]"}, "arguments have names"),
+            ({"args": "[" * 15_000}, "it is nested too deeply"),
             ({"args": '{"ordr": 1}'}, "ordr"),
+            ({"args": '{"self": 1}'}, "takes no argument"),
             ({"args": '{"order": 1}', "priority": "high"}, "priority"),
             ({"args": '{"order": 1}', "at": "soon"}, "at"),
             ({"args": '{"order": 1}', "queue": "x" * 300}, "queue"),
@@ -537,6 +539,38 @@ def test_a_job_is_stored_by_who_may(app: adjourn.App, client: TestClient, failed
         note = app.job_manager.actions.list_audit()[0]
         assert (note.action, note.target, note.outcome) == ("job.defer", str(job.id), "a job of pay")
         assert "stored a job" in text_of(storing.get("/audit").text)
+
+
+def test_a_job_with_arguments_of_a_great_depth_is_shown(app: adjourn.App, client: TestClient, database: str) -> None:
+    job_id = app.configure_task("deep", allow_unknown=True).defer(order=1)
+    with psycopg.connect(database) as connection:
+        deep = "[" * 900 + "]" * 900
+        connection.execute(
+            "update adjourn.adjourn_jobs set args = jsonb_build_object('order', %s::text::jsonb)", (deep,)
+        )
+    for address in (f"/job?id={job_id}", "/jobs", f"/jobs?args={'[' * 2000}"):
+        assert client.get(address).status_code == (400 if "args" in address else 200), address[:40]
+
+
+def test_a_unique_job_that_is_there_is_not_said_to_be_stored(app: adjourn.App) -> None:
+    @app.task(name="skips", unique=adjourn.Unique(key="k", on_conflict="skip"))
+    def skips(number: int) -> None:
+        """Do nothing."""
+
+    @app.task(name="replaces", unique=adjourn.Unique(key="l", on_conflict="replace"))
+    def replaces(number: int) -> None:
+        """Do nothing."""
+
+    with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as storing:
+        for name, told in (
+            ("skips", "is there already, so nothing was stored."),
+            ("replaces", "has these arguments now."),
+        ):
+            for number, said in enumerate(("is stored.", told)):
+                fields = {"task": name, "args": f'{{"number": {number}}}'}
+                done = storing.post("/do/job.defer", data=fields, headers=SAME_SITE)
+                assert said in text_of(done.text), text_of(done.text)
+    assert [job.task_kwargs for job in app.job_manager.list_jobs()] == [{"number": 0}, {"number": 1}]
 
 
 def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int]) -> None:

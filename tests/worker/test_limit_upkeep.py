@@ -12,8 +12,11 @@ import pytest
 import adjourn
 from adjourn import Limit, Rate
 from adjourn._domain.outcomes import Ended
+from adjourn._domain.upkeep import Timetable
+from adjourn._sync.managers import caretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
+from adjourn.sql.constants import Hold
 from support.bench import Bench
 from support.waiting import BOUND
 
@@ -106,6 +109,25 @@ def test_a_queue_that_no_worker_serves_keeps_no_places_from_others(upkeep: Upkee
     other = upkeep.manager.register_worker("other", ["deserted"], 600)
     (job,) = upkeep.claim(other, ["deserted"])
     assert job.id == first
+
+
+@pytest.mark.parametrize("resumed", ["task", "queue"])
+def test_jobs_of_which_something_else_is_still_paused_do_not_keep_the_others_from_going_on(
+    upkeep: Upkeep, observer: psycopg.Connection, resumed: str
+) -> None:
+    upkeep.task(Limit(concurrency=1000))
+    worker, manager = upkeep.manager.register_worker("one", None, 600), upkeep.app.job_manager
+    task, queue = ("task", "paused") if resumed == "task" else ("paused", "queue")
+    manager.pause_task("task" if resumed == "task" else "paused")
+    manager.pause_queue("paused" if resumed == "task" else "queue")
+    upkeep.app.configure_task(task, queue=queue).batch_defer(*[{}] * 1010)
+    (job_id,) = upkeep.app.configure_task("task", queue="queue").batch_defer({})
+    # As if each had waited for a place when something was paused.
+    observer.execute("update adjourn.adjourn_jobs set hold = %s, special = true", (Hold.PAUSED,))
+    (manager.resume_task if resumed == "task" else manager.resume_queue)(resumed)
+    assert upkeep.manager.place(200).moved
+    assert [job.id for job in upkeep.manager.exchange(worker, [], limit=10, queues=None).jobs] == [job_id]
+    assert not upkeep.manager.place(200).moved, "it is done, and not begun again and again"
 
 
 def test_a_line_of_jobs_with_a_limit_does_not_wait_for_all_that_have_none(upkeep: Upkeep) -> None:
@@ -210,3 +232,27 @@ def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time
     observer.execute("update adjourn.adjourn_workers set expires_at = expires_at - interval '31 s' where name = 'lost'")
     assert upkeep.manager.heartbeat(other, 30, (), (), None).expired
     assert upkeep.manager.rescue(5, 0) == (1, 0)
+
+
+def test_a_worker_that_meets_another_goes_on_later_from_where_it_was(
+    upkeep: Upkeep, observer: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upkeep.manager.register_worker("one", None, 600)
+    for number in range(7):
+        upkeep.app.configure_task("any", lock=f"lock {number}", allow_unknown=True).batch_defer({}, {})
+    upkeep.manager.place(200)
+    observer.execute("delete from adjourn.adjourn_jobs where hold = 0 and lock = 'lock 6'")
+    _, rest = upkeep.manager.heal(None, 3)
+    monkeypatch.setattr(caretaker, "HEALED", 3)
+    timetable = Timetable(healed_to=rest)
+    ours = caretaker.SyncCaretaker(upkeep.manager, timetable, 30.0, 30, upkeep.app.events)
+    with psycopg.connect(database) as other:
+        other.execute("select adjourn.adjourn_heal_v1(null, 3)")
+        ours.keep_up()
+        assert timetable.healed_to == rest
+        other.rollback()
+    timetable.heal_at = 0.0
+    ours.keep_up()
+    assert timetable.healed_to is None
+    row = observer.execute("select count(*) from adjourn.adjourn_jobs where hold = 0 and lock = 'lock 6'").fetchone()
+    assert row == (1,)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+import time
 import traceback
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn._domain.tracebacks import begin_in_user_code
 from adjourn.testing import InMemoryConnector
 
 pytestmark = pytest.mark.anyio
@@ -92,3 +95,25 @@ async def test_an_error_of_what_calls_a_task_is_shown_whole(app: adjourn.App, ca
     files = await files_of(app, app.tasks["work"], caplog)
     assert files
     assert all("adjourn" in file for file in files)
+
+
+def test_a_deep_recursion_does_not_hold_up_the_worker() -> None:
+    def fall(depth: int) -> None:
+        if not depth:
+            raise ValueError("deep")
+        fall(depth - 1)
+
+    machinery: dict[str, Any] = {"__name__": "adjourn.worker.calls", "fall": fall}
+    exec("def call(depth): fall(depth)", machinery)  # a frame of that module
+    former = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)
+    try:
+        machinery["call"](30_000)
+    except ValueError as error:
+        began = time.process_time()
+        begin_in_user_code(error)
+        assert time.process_time() - began < 1.0
+        frames = list(traceback.walk_tb(error.__traceback__))
+        assert [frame.f_code.co_name for frame, _ in frames[1:]] == ["fall"] * 30_001
+    finally:
+        sys.setrecursionlimit(former)

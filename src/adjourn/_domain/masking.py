@@ -26,6 +26,8 @@ Names: TypeAlias = Collection[str]
 HEADER = "adjourn-sensitive"
 """The header of a job that names the arguments which its task has declared sensitive, so that everybody knows who sees the job."""
 MOST_CHARACTERS = 1000
+DEEPEST = 100
+"""What is deeper in a value is hidden as a whole. Values of any depth can be stored, and Python cannot walk through all of them."""
 
 
 def masked(value: Any, names: Names = ()) -> Any:
@@ -38,12 +40,16 @@ def masked_as_declared(value: Any, names: Names) -> Any:
     return _masked(value, names.__contains__)
 
 
-def _masked(value: Any, is_secret: Callable[[Any], bool]) -> Any:
+def _masked(value: Any, is_secret: Callable[[Any], bool], depth: int = 0) -> Any:
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if depth > DEEPEST:
+        return HIDDEN
     if isinstance(value, dict):
-        return {name: HIDDEN if is_secret(name) else _masked(each, is_secret) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(each, is_secret) for each in value]
-    return value
+        return {
+            name: HIDDEN if is_secret(name) else _masked(each, is_secret, depth + 1) for name, each in value.items()
+        }
+    return [_masked(each, is_secret, depth + 1) for each in value]
 
 
 def mask_of(arguments: Any, names: Names = ()) -> Mask:
@@ -57,7 +63,7 @@ def mask_as_declared(arguments: Any, names: Names) -> Mask:
 
 
 def _mask_of(arguments: Any, is_secret: Callable[[Any], bool]) -> Mask:
-    found = {text for text in _secrets(arguments, is_secret, False) if len(text) >= SHORTEST}
+    found = {text for text in _secrets(arguments, is_secret) if len(text) >= SHORTEST}
     # What a string holds stands otherwise in its representation and in JSON, and these are in tracebacks and messages.
     written = {each for text in found for each in (text, repr(text)[1:-1], json.dumps(text)[1:-1])}
     if not written:
@@ -66,12 +72,14 @@ def _mask_of(arguments: Any, is_secret: Callable[[Any], bool]) -> Mask:
     return lambda text: pattern.sub(HIDDEN, text)
 
 
-def masked_texts(value: Any, mask: Mask) -> Any:
+def masked_texts(value: Any, mask: Mask, depth: int = 0) -> Any:
     """Return a value of JSON with a mask applied to all its texts and numbers."""
+    if isinstance(value, dict | list | tuple) and depth > DEEPEST:
+        return HIDDEN
     if isinstance(value, dict):
-        return {name: masked_texts(each, mask) for name, each in value.items()}
+        return {name: masked_texts(each, mask, depth + 1) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [masked_texts(each, mask) for each in value]
+        return [masked_texts(each, mask, depth + 1) for each in value]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if mask(str(value)) == str(value) else HIDDEN
     return mask(value) if isinstance(value, str) else value
@@ -119,14 +127,15 @@ def _is_secret(name: Any) -> bool:
     return isinstance(name, str) and SECRET_NAMES.search(name) is not None
 
 
-def _secrets(value: Any, is_secret: Callable[[Any], bool], is_within: bool) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _secrets(each, is_secret, is_within or is_secret(name))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _secrets(each, is_secret, is_within)
-    elif is_within and isinstance(value, str):
-        yield value
-    elif is_within and isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
+def _secrets(arguments: Any, is_secret: Callable[[Any], bool]) -> Iterator[str]:
+    left: list[tuple[Any, bool]] = [(arguments, False)]
+    while left:
+        value, is_within = left.pop()
+        if isinstance(value, dict):
+            left += [(each, is_within or is_secret(name)) for name, each in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [(each, is_within) for each in value]
+        elif is_within and isinstance(value, str):
+            yield value
+        elif is_within and isinstance(value, int | float) and not isinstance(value, bool):
+            yield str(value)

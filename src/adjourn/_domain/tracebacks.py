@@ -31,7 +31,9 @@ def begin_in_user_code(error: BaseException) -> None:
     if is_ours or not kept:
         return
     for upper, lower in itertools.pairwise(kept):
-        upper.tb_next = lower
+        # Python walks through all that is below a frame that is set, so of a deep recursion none is set that is there.
+        if upper.tb_next is not lower:
+            upper.tb_next = lower
     error.__traceback__ = kept[0]
 
 

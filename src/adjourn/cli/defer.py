@@ -88,8 +88,9 @@ def _arguments(app: App, text: str) -> JSONDict:
     text = sys.stdin.read() if text == "-" else text
     try:
         arguments = app.connector.json_loads(text)
-    except ValueError as error:
-        raise InvalidTaskArguments(f"{source}: {error}. Pass the arguments as a JSON object.") from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise InvalidTaskArguments(f"{source}: {reason}. Pass the arguments as a JSON object.") from error
     if not isinstance(arguments, dict):
         raise InvalidTaskArguments(f"{source}: {text.strip()!r} is not a JSON object: pass the arguments by name.")
     return arguments

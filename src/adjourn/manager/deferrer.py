@@ -34,7 +34,7 @@ class JobDeferrer(AsyncJobDeferrer[Args], SyncJobDeferrer[Args]):
 
     job_manager: JobManager
 
-    def make_new_job(self, **task_kwargs: Any) -> Job:
+    def make_new_job(self, /, **task_kwargs: Any) -> Job:
         """Return a job with these arguments, after checking them against the task; it is not stored.
 
         Parameters

@@ -121,10 +121,12 @@ class AsyncCaretaker:
     async def _heal_async(self, began: float) -> None:
         """Look for locks that have lost their head, and have a worker that places jobs see to them; as far as one visit gets."""
         while True:
-            noted, self._timetable.healed_to = await self._manager.heal_async(self._timetable.healed_to, HEALED)
+            before = self._timetable.healed_to
+            noted, self._timetable.healed_to = await self._manager.heal_async(before, HEALED)
             if noted:
                 await self._manager.place_async(PLACE_LIMIT)
-            if self._timetable.healed_to is None or time.monotonic() - began > LONGEST_VISIT:
+            # It is the same if another worker looks just now. This one keeps its place, as that one may not come so far.
+            if self._timetable.healed_to in (None, before) or time.monotonic() - began > LONGEST_VISIT:
                 return
 
     async def _forget_audit_async(self, most: int) -> int:

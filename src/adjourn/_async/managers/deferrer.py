@@ -65,7 +65,7 @@ class AsyncJobDeferrer(Generic[Args]):
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
-    async def defer_async(self, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
+    async def defer_async(self, /, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
         """Store one job, and return its id.
 
         Parameters
@@ -88,7 +88,7 @@ class AsyncJobDeferrer(Generic[Args]):
         assert job.id is not None
         return job.id
 
-    async def defer_job_async(self, *args: Any, **task_kwargs: Any) -> Job:
+    async def defer_job_async(self, /, *args: Any, **task_kwargs: Any) -> Job:
         """Store one job, and return it with its id, its status and ``enqueued_at``.
 
         It takes the same parameters and raises the same errors as `defer_async`.

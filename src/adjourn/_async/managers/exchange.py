@@ -302,7 +302,7 @@ class AsyncWorkerManager:
         Returns
         -------
         tuple
-            How many were noted, and where to go on; None if there are no more, or another worker looks for them.
+            How many were noted, and where to go on; None if there are no more. While another worker looks, it is ``rest``.
         """
         (row,) = await self._run_async("heal", rest=rest, limit=limit)
         return row["noted"], row["rest"]

@@ -122,10 +122,12 @@ class SyncCaretaker:
     def _heal(self, began: float) -> None:
         """Look for locks that have lost their head, and have a worker that places jobs see to them; as far as one visit gets."""
         while True:
-            noted, self._timetable.healed_to = self._manager.heal(self._timetable.healed_to, HEALED)
+            before = self._timetable.healed_to
+            noted, self._timetable.healed_to = self._manager.heal(before, HEALED)
             if noted:
                 self._manager.place(PLACE_LIMIT)
-            if self._timetable.healed_to is None or time.monotonic() - began > LONGEST_VISIT:
+            # It is the same if another worker looks just now. This one keeps its place, as that one may not come so far.
+            if self._timetable.healed_to in (None, before) or time.monotonic() - began > LONGEST_VISIT:
                 return
 
     def _forget_audit(self, most: int) -> int:

@@ -66,7 +66,7 @@ class SyncJobDeferrer(Generic[Args]):
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
-    def defer(self, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
+    def defer(self, /, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
         """Store one job, and return its id.
 
         Parameters
@@ -89,7 +89,7 @@ class SyncJobDeferrer(Generic[Args]):
         assert job.id is not None
         return job.id
 
-    def defer_job(self, *args: Any, **task_kwargs: Any) -> Job:
+    def defer_job(self, /, *args: Any, **task_kwargs: Any) -> Job:
         """Store one job, and return it with its id, its status and ``enqueued_at``.
 
         It takes the same parameters and raises the same errors as `defer`.

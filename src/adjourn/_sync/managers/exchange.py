@@ -301,7 +301,7 @@ class SyncWorkerManager:
         Returns
         -------
         tuple
-            How many were noted, and where to go on; None if there are no more, or another worker looks for them.
+            How many were noted, and where to go on; None if there are no more. While another worker looks, it is ``rest``.
         """
         (row,) = self._run("heal", rest=rest, limit=limit)
         return row["noted"], row["rest"]

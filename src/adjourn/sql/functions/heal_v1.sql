@@ -1,7 +1,7 @@
 -- Look for what statements of other programs may have left, in pages: the next p_limit locks behind which jobs wait, keys of limits for whose places
 -- jobs wait, and starts under rates. A lock without a head, and a key with a free place, get a note for the worker that places jobs. What is
 -- paused and the workers are looked at with the first page. No job is locked that need not change, and one session at a time does this.
---   p_from: null begins, and rest is what to pass for the next page; it is null if there is none.
+--   p_from: null begins, and rest is what to pass for the next page; it is null if there is none. While another session does this, it is p_from.
 -- Returns how many notes there are for the worker that places.
 create function @schema.adjourn_heal_v1(p_from jsonb, p_limit integer) returns table (noted integer, rest jsonb)
 language plpgsql
@@ -17,6 +17,7 @@ declare
 begin
     noted := 0;
     if not pg_try_advisory_xact_lock(@healing_key) then
+        rest := p_from;
         return next;
         return;
     end if;

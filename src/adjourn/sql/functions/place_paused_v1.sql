@@ -1,6 +1,6 @@
 -- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs that wait for places or hold them
--- and have not begun give way to others; of one that was resumed, jobs that were set aside go on, of a task those whose queue a worker
--- serves. The caller holds the placing key
+-- and have not begun give way to others; of one that was resumed, jobs that were set aside go on, unless something else that they belong to is
+-- paused, and of a task those whose queue a worker serves. The caller holds the placing key
 -- alone. Returns how many jobs go on; if some are left, there is a note again.
 create function @schema.adjourn_place_paused_v1(p_what text) returns integer
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -24,7 +24,10 @@ begin
         );
         perform @schema.adjourn_park_v1(v_ids);
     elsif v_scope = 'task' then
-        v_queues := array(select kind.queue from @schema.adjourn_paused_kinds_v1() kind where kind.task_name = v_name);
+        v_queues := array(
+            select kind.queue from @schema.adjourn_paused_kinds_v1() kind where kind.task_name = v_name
+              and not exists (select from @schema.adjourn_pauses p where p.scope = 'queue' and p.name = kind.queue)
+        );
         v_queues := array(select queue from unnest(v_queues) queue where queue <> all(@schema.adjourn_unserved_v1(v_queues)));
         v_ids := array(
             select j.id from unnest(v_queues) q(queue) cross join lateral (
@@ -37,7 +40,8 @@ begin
             select j.id from @schema.adjourn_paused_kinds_v1() kind cross join lateral (
                 select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.task_name = kind.task_name and j.queue = v_name
                 order by j.id limit @most_placed for update skip locked
-            ) j where kind.queue = v_name limit @most_placed
+            ) j where kind.queue = v_name
+              and not exists (select from @schema.adjourn_pauses p where p.scope = 'task' and p.name = kind.task_name) limit @most_placed
         );
     end if;
     if not exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then

@@ -133,7 +133,7 @@ def _arguments(inputs: Inputs) -> Any:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     if not isinstance(value, dict):
         raise BadInput("args", f"arguments are found by their names. {_instead(text, value)}")

@@ -53,9 +53,22 @@ def defer(view: View) -> Done:
     try:
         with view.database.changing() as connection:
             said = {option: value for option, value in options.items() if value is not None}
-            job_id = task.configure(**said, connection=connection).defer(**arguments)
+            job = task.configure(**said, connection=connection).defer_job(**arguments)
+            is_new = job.enqueued_at is not None
+            if is_new:
+                outcome, told = f"a job of {name}", f"Job {job.id} of {name} is stored."
+            elif task.unique is not None and task.unique.on_conflict == "replace":
+                outcome, told = (
+                    f"new arguments of a job of {name}",
+                    f"Job {job.id} of {name} was there, and has these arguments now.",
+                )
+            else:
+                outcome, told = (
+                    "nothing: it was there",
+                    f"Job {job.id} of {name} is there already, so nothing was stored.",
+                )
             view.app.job_manager.actions.add_audit(
-                view.author, "job.defer", target=str(job_id), outcome=f"a job of {name}", connection=connection
+                view.author, "job.defer", target=str(job.id), outcome=outcome, connection=connection
             )
     except InvalidTaskArguments as error:
         raise BadInput("args", f"{error} Nothing was stored.") from error
@@ -63,14 +76,15 @@ def defer(view: View) -> Done:
         raise BadInput("job", f"{error} Nothing was stored.") from error
     except AlreadyEnqueued as error:
         raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
-    return Done(f"Job {job_id} of {name} is stored.", view.url("job", id=job_id))
+    return Done(told, view.url("job", id=job.id))
 
 
 def _arguments(text: str) -> JSONDict:
     try:
         found = json.loads(text or "{}")
-    except ValueError as error:
-        raise BadInput("args", f'it is no JSON: {error}. Write such as {{"user": 7}}. Nothing was stored.') from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise BadInput("args", f'it is no JSON: {reason}. Write such as {{"user": 7}}. Nothing was stored.') from None
     if not isinstance(found, dict):
         raise BadInput("args", 'arguments have names: write such as {"user": 7}. Nothing was stored.')
     return found

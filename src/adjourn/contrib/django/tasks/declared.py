@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -70,7 +70,7 @@ class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes no
         for name, value in getattr(self.func, DECLARED, {}).items():
             if getattr(self, name) in (None, ()) and name not in taken:
                 object.__setattr__(self, name, value)
-        if isinstance(self.limits, list | tuple):
+        if isinstance(self.limits, list | tuple | Iterator):
             object.__setattr__(self, "limits", tuple(self.limits))
         # Not super(): a class with slots is not the one in which the method was defined.
         Task.__post_init__(self)
@@ -145,7 +145,8 @@ def options(
         def write_invoice(number: int) -> None: ...
     """
     given: dict[str, Any] = {"retry": retry, "timeout": timeout, "lock": lock, "queueing_lock": queueing_lock}
-    given |= {"unique": unique, "limits": limits}
+    # The function may be that of several tasks.
+    given |= {"unique": unique, "limits": tuple(limits) if isinstance(limits, Iterator) else limits}
 
     def declare(function: _Function) -> _Function:
         if isinstance(function, Task):
