@@ -129,6 +129,16 @@ async def test_what_nobody_claims_is_ended_by_the_upkeep(app: adjourn.App, claim
     assert await reason_async(app, kept) == ("todo", None)
 
 
+async def test_of_those_that_expired_at_once_the_first_ends_first(app: adjourn.App, claimer: Claimer) -> None:
+    ids = await task_of(app).configure(expires_in=SOON).batch_defer_async({}, {}, {})
+    # Postgres has it behind the others now.
+    await app.job_manager.change_jobs_async(ids[:1], priority=1)
+    await expired_async(app)
+    for id_ in ids:
+        assert await claimer.manager.expire_async(1) == 1
+        assert await reason_async(app, id_) == EXPIRED
+
+
 async def test_a_retry_that_waits_past_the_time_expires_too(app: adjourn.App, claimer: Claimer) -> None:
     id_ = await task_of(app, expires_in=SOON).defer_async()
     (job,) = await claimer.claim_async()

@@ -130,6 +130,16 @@ def test_what_nobody_claims_is_ended_by_the_upkeep(app: adjourn.App, claimer: Cl
     assert reason(app, kept) == ("todo", None)
 
 
+def test_of_those_that_expired_at_once_the_first_ends_first(app: adjourn.App, claimer: Claimer) -> None:
+    ids = task_of(app).configure(expires_in=SOON).batch_defer({}, {}, {})
+    # Postgres has it behind the others now.
+    app.job_manager.change_jobs(ids[:1], priority=1)
+    expired(app)
+    for id_ in ids:
+        assert claimer.manager.expire(1) == 1
+        assert reason(app, id_) == EXPIRED
+
+
 def test_a_retry_that_waits_past_the_time_expires_too(app: adjourn.App, claimer: Claimer) -> None:
     id_ = task_of(app, expires_in=SOON).defer()
     (job,) = claimer.claim()

@@ -5,7 +5,7 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
 declare
     v_ids bigint[] := array(
         select j.id from @schema.adjourn_jobs j where j.expires_at <= p_until and j.worker_id is null
-        order by j.expires_at limit p_limit for update skip locked
+        order by j.expires_at, j.id limit p_limit for update skip locked
     );
 begin
     if v_ids <> '{}' then

@@ -126,7 +126,7 @@ create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, queue, id) 
 create index adjourn_jobs_admitted on @schema.adjourn_jobs ((limit_id + 0), coalesce(turn, id)) where key_slot + 0 is not null;
 
 create index adjourn_jobs_batch on @schema.adjourn_jobs (task_name, priority desc, coalesce(turn, id)) where hold = @ready and is_batch;
-create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at) where expires_at is not null;
+create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at, id) where expires_at is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
