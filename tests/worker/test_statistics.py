@@ -73,7 +73,8 @@ async def test_every_end_of_a_run_is_counted_also_by_a_worker_that_does_not_wait
     assert all_.ended == 5
     assert all_.failed_share == 0.25
     assert all_.run.count == all_.wait.count == 6
-    assert 0 < all_.run.seconds < all_.wait.seconds
+    assert all_.run.seconds > 0
+    assert all_.wait.seconds > 0
     (elsewhere,) = read(reader, queue="elsewhere")
     assert (elsewhere.run.count, elsewhere.run.mean, elsewhere.run.percentile(95)) == (0, None, None)
     assert read(reader, queue="nowhere") == []
