@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn._domain.checks import check_seconds
 from adjourn._domain.jobs import Job
+from adjourn._domain.time_checks import check_seconds
 from adjourn.exceptions import InvalidOption
 from adjourn.types import JSONDict
 

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_count, check_name, check_priority, delay_seconds
+from adjourn._domain.checks import check_count, check_name, check_priority
 from adjourn._domain.jobs import Job
 from adjourn._domain.spelling import suggests_names, suggests_names_of
+from adjourn._domain.time_checks import check_aware, delay_seconds
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.types import TimeDeltaParams
 

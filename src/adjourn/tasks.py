@@ -18,9 +18,7 @@ from adjourn._domain.checks import (
     check_name,
     check_one_of,
     check_priority,
-    check_schedule,
     check_takes,
-    check_timeout,
     check_unique,
     checked_names,
 )
@@ -32,6 +30,7 @@ from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.terms import JobTerms, checked_expires_in, checked_terms
+from adjourn._domain.time_checks import check_schedule, check_timeout
 from adjourn.batches import Batch, check_no_lock, checked_batch
 from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager

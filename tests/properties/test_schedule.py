@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjourn._domain.checks import LONGEST_DELAY, check_schedule
+from adjourn._domain.time_checks import LONGEST_DELAY, check_schedule
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 

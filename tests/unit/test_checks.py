@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from adjourn._domain.checks import check_filter, check_id, check_name, check_priority, check_schedule
+from adjourn._domain.checks import check_filter, check_id, check_name, check_priority
+from adjourn._domain.time_checks import check_schedule
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition, Status
 from adjourn.worker.options import Options, checked_options

@@ -10,11 +10,12 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, check_unique, is_storable
+from adjourn._domain.checks import check_name, check_priority, check_unique, is_storable
 from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import Job
 from adjourn._domain.json_text import dumped
 from adjourn._domain.spelling import closest, hint
+from adjourn._domain.time_checks import check_aware, check_delay
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDumps
 from adjourn.unique import Unique

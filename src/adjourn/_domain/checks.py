@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from adjourn._domain.spelling import hint, unknown_option
 from adjourn.exceptions import InvalidOption
-from adjourn.types import TimeDeltaParams
 from adjourn.unique import Unique
 
 T = TypeVar("T")
 
 MAX_NAME_LENGTH = 255
-MAX_HOURS = 1000 * 366 * 24
-MAX_SECONDS = 100 * 366 * 24 * 3600
-"""The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
 WAITS_FOR = ("time", "event", "retry", "lock", "task", "turn", "jobs", "limit", "pause", "worker")
 """What a job can wait for, as the view of all jobs says it."""
-TIMEDELTA = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
-"""The keywords of `datetime.timedelta`."""
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
 _BIGINT_RANGE = range(-(2**63), 2**63)
-# Times at least a day from the ends of the calendar exist in every time zone.
-_FIRST_TIME = datetime.datetime(1, 1, 2, tzinfo=datetime.UTC)
-_LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC)
 
 
 def check_name(argument: str, value: Any, *, optional: bool = False) -> None:
@@ -114,131 +104,10 @@ def check_one_of(task: str, unique: Any, queueing_lock: Any, of_task: Unique | N
         )
 
 
-def check_timeout(value: Any) -> None:
-    """Refuse anything that is not a timeout: a number of seconds above zero, or None.
-
-    Raises
-    ------
-    InvalidOption
-        If it is something else.
-    """
-    check_seconds("timeout", value, above_zero=True, optional=True)
-
-
-def check_seconds(argument: str, value: Any, *, above_zero: bool = False, optional: bool = False) -> None:
-    """Refuse anything that is not a duration in seconds: a number from zero to a hundred years.
-
-    Raises
-    ------
-    InvalidOption
-        If it is refused; the message names the argument.
-    """
-    if value is None and optional:
-        return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value <= MAX_SECONDS
-        or (above_zero and not value)
-    ):
-        least = "above zero" if above_zero else "from zero"
-        takes = f"a number of seconds {least} to {MAX_SECONDS:,}{', or None' if optional else ''}"
-        raise InvalidOption.no_seconds(argument, value, takes)
-
-
-LONGEST_DELAY = datetime.timedelta(days=1000 * 365)
-"""A delay is a thousand years at most, in either direction, so that adding it gives a valid datetime."""
-
-
-def check_schedule(schedule_at: datetime.datetime | None, schedule_in: TimeDeltaParams | None) -> float | None:
-    """Check the two options that say when a job is due; at most one may be set.
-
-    Parameters
-    ----------
-    schedule_at
-        An aware datetime.
-    schedule_in
-        Keywords of `datetime.timedelta`.
-
-    Returns
-    -------
-    float or None
-        ``schedule_in`` in seconds. The database adds them to its own time when it stores the job: the clocks of programs
-        differ.
-
-    Raises
-    ------
-    InvalidOption
-        If both are given, the datetime is naive, or a value cannot be represented.
-    """
-    if schedule_at is not None and schedule_in is not None:
-        raise InvalidOption("schedule_at and schedule_in exclude each other: pass one of them.")
-    if schedule_at is not None:
-        check_aware("schedule_at", schedule_at)
-    return None if schedule_in is None else delay_seconds("schedule_in", schedule_in)
-
-
-def check_delay(argument: str, value: Any) -> None:
-    """Refuse what is not a delay: a number of seconds, within `LONGEST_DELAY`."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= LONGEST_DELAY.total_seconds():
-        raise InvalidOption.no_seconds(argument, value, "a number of seconds, a thousand years at most")
-
-
-def delay_seconds(argument: str, keywords: Any) -> float:
-    """Convert keywords of `datetime.timedelta` to seconds.
-
-    Raises
-    ------
-    InvalidOption
-        If the keywords are not timedelta's or their values too large; the message names the argument.
-    """
-    if not isinstance(keywords, Mapping):
-        message = f"{argument}={keywords!r}: pass a dictionary of timedelta's keywords, such as {{'minutes': 5}}."
-        if isinstance(keywords, datetime.timedelta):
-            message += " Of a timedelta: {'seconds': value.total_seconds()}."
-        raise InvalidOption(message)
-    for name in keywords:
-        if name not in TIMEDELTA:
-            raise InvalidOption(
-                f"{argument}={dict(keywords)!r}: there is no {name!r}{hint(str(name), TIMEDELTA)} Pass timedelta's keywords: "
-                f"{', '.join(TIMEDELTA)}."
-            )
-    try:
-        delay = datetime.timedelta(**keywords)
-    except (TypeError, ValueError, OverflowError) as error:
-        message = f"{argument}={dict(keywords)!r}: {error}. Pass timedelta's keywords, such as {{'minutes': 5}}."
-        raise InvalidOption(message) from error
-    if abs(delay) > LONGEST_DELAY:
-        raise InvalidOption(f"{argument}={dict(keywords)!r}: pass a thousand years at most.")
-    return delay.total_seconds()
-
-
 def check_waits_for(value: Any) -> None:
     """Refuse what no job waits for; None is no filter."""
     if value is not None and value not in WAITS_FOR:
         raise InvalidOption(f"waits_for={value!r}{hint(str(value), WAITS_FOR)} Pass one of: {', '.join(WAITS_FOR)}.")
-
-
-def check_aware(argument: str, value: Any) -> None:
-    """Refuse a datetime without a time zone, or one that does not exist in every time zone.
-
-    Raises
-    ------
-    InvalidOption
-        If the value is not a datetime, has no time zone, or is at an end of the calendar.
-    """
-    if not isinstance(value, datetime.datetime):
-        raise InvalidOption(f"{argument}={value!r}: pass a datetime with a time zone.")
-    if value.utcoffset() is None:
-        raise InvalidOption(
-            f"{argument}={value!r} has no time zone: pass an aware datetime, such as datetime.now(timezone.utc)."
-        )
-    # Comparing does not overflow where converting would.
-    if not _FIRST_TIME <= value <= _LAST_TIME:
-        raise InvalidOption(
-            f"{argument}={value!r}: pass a time between {_FIRST_TIME.date()} and {_LAST_TIME.date()} in UTC."
-        )
 
 
 def is_storable(text: str) -> bool:
@@ -258,18 +127,6 @@ def check_count(argument: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise InvalidOption(f"{argument}={value!r}: pass an integer, zero or more.")
-
-
-def check_hours(argument: str, value: Any) -> None:
-    """Refuse anything that is not an age in hours: zero or more, and within the calendar.
-
-    Raises
-    ------
-    InvalidOption
-        If it is refused; the message names the argument.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_HOURS:
-        raise InvalidOption(f"{argument}={value!r}: pass a number of hours between 0 and {MAX_HOURS:,}.")
 
 
 def check_id(argument: str, value: Any) -> None:

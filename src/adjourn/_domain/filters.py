@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_count, check_filters, checked_list
+from adjourn._domain.checks import check_count, check_filters, checked_list
 from adjourn._domain.jobs import Status
+from adjourn._domain.time_checks import check_aware
 from adjourn.exceptions import InvalidOption
 from adjourn.types import Parameters
 

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import attrs
 
 from adjourn._domain.arrays import array_of_few, array_of_numbers, array_of_texts, array_of_words
-from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
+from adjourn._domain.checks import check_name, check_priority
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
+from adjourn._domain.time_checks import check_aware, check_delay
 from adjourn.exceptions import JobSuspended, RetryDecisionLike
 
 DELETED = "-"

@@ -10,9 +10,10 @@ import attrs
 
 from adjourn import exceptions
 from adjourn._domain.arguments import check_storable, dumped_text
-from adjourn._domain.checks import check_count, check_flag, check_seconds
+from adjourn._domain.checks import check_count, check_flag
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.json_text import dumped
+from adjourn._domain.time_checks import check_seconds
 from adjourn.types import JSONDumps
 
 DEFAULT_TTL = 86_400.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adjourn._domain.checks import check_hours
 from adjourn._domain.jobs import Status
+from adjourn._domain.time_checks import check_hours
 from adjourn.exceptions import InvalidOption
 
 ENDED = (Status.SUCCEEDED.value, Status.FAILED.value, Status.CANCELLED.value, Status.ABORTED.value)

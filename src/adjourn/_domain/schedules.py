@@ -9,8 +9,9 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_known, check_seconds
+from adjourn._domain.checks import check_known
 from adjourn._domain.cron import Cron
+from adjourn._domain.time_checks import check_seconds
 from adjourn.exceptions import InvalidOption
 from adjourn.types import PeriodicDefaults
 

@@ -11,9 +11,10 @@ from typing import Any
 import attrs
 
 from adjourn._domain.arguments import dump_arguments
-from adjourn._domain.checks import check_aware, check_count, check_filters, check_id, check_priority, checked_list
+from adjourn._domain.checks import check_count, check_filters, check_id, check_priority, checked_list
 from adjourn._domain.filters import checked_statuses
 from adjourn._domain.jobs import Job
+from adjourn._domain.time_checks import check_aware
 from adjourn._domain.times import time_or_none
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDict, JSONLoads, Row

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_count, check_seconds, delay_seconds
+from adjourn._domain.checks import check_count
+from adjourn._domain.time_checks import check_aware, check_seconds, delay_seconds
 from adjourn._domain.times import time_or_none
 from adjourn.exceptions import InvalidOption
 from adjourn.types import JSONDict, Row, TimeDeltaParams

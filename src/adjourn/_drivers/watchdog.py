@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_seconds
+from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.sockets import HasSocket, hang_up, readable
 from adjourn._runtime import forks
 from adjourn.types import Statement

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from adjourn._domain.checks import check_name, check_seconds, checked_list
+from adjourn._domain.checks import check_name, checked_list
 from adjourn._domain.results import ResultRule
+from adjourn._domain.time_checks import check_seconds
 from adjourn.exceptions import InvalidOption, InvalidResult
 from adjourn.manager.jobs import JobManager
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from adjourn._domain.checks import check_id, check_seconds, checked_list
+from adjourn._domain.checks import check_id, checked_list
 from adjourn._domain.jobs import Job
 from adjourn._domain.runs import Step, StepKind
+from adjourn._domain.time_checks import check_seconds
 from adjourn._domain.waits import timed_out
 from adjourn._durable.hand import Hand
 from adjourn._durable.steps import begin_step, check_open, known_steps, known_steps_async

@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 import attrs
 
 from adjourn._domain.addresses import address_of
-from adjourn._domain.checks import MAX_SECONDS, check_aware
 from adjourn._domain.options import Option
 from adjourn._domain.spelling import closest, hint
+from adjourn._domain.time_checks import MAX_SECONDS, check_aware
 from adjourn.cli.exits import Exit
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams

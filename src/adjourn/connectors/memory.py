@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from adjourn._async.connectors.memory import AsyncInMemoryHalf
 from adjourn._compat.moved import IN_MEMORY, no_attribute
 from adjourn._dispatch.dispatcher import Dispatcher
-from adjourn._domain.checks import delay_seconds
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.time_checks import delay_seconds
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.memory import SyncInMemoryHalf

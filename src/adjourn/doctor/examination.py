@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_seconds
 from adjourn._domain.spelling import hint
+from adjourn._domain.time_checks import check_seconds
 from adjourn.app import App
 from adjourn.doctor.checks import connection, server, vacuum, work
 from adjourn.doctor.findings import Check, Finding, Level, critical, unknown

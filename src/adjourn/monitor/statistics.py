@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_filter, check_flag
+from adjourn._domain.checks import check_filter, check_flag
 from adjourn._domain.statistics import BUCKETS, RUN_BOUNDS, WAIT_BOUNDS, Durations
+from adjourn._domain.time_checks import check_aware
 from adjourn.exceptions import InvalidOption
 from adjourn.monitor.reader import Reader
 

@@ -13,13 +13,13 @@ from adjourn._domain.checks import (
     check_flag,
     check_known,
     check_name,
-    check_seconds,
     check_takes,
     checked_names,
 )
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.middleware import checked, checked_for_worker
 from adjourn._domain.options import told
+from adjourn._domain.time_checks import check_seconds
 from adjourn.exceptions import InvalidOption
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware, WorkerOptions
 

@@ -26,10 +26,11 @@ from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._async.managers.workflows import AsyncWorkflows
 from adjourn._domain.arguments import check_is_job, check_job
 from adjourn._domain.batches import AlikeJobs, EncodedJob
-from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.checks import check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.time_checks import check_aware
 from adjourn._domain.times import time_of
 from adjourn.types import JSONDict
 from adjourn.unique import Deferred

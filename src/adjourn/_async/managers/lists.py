@@ -8,18 +8,11 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import (
-    check_aware,
-    check_count,
-    check_filters,
-    check_flag,
-    check_id,
-    check_seconds,
-    check_waits_for,
-)
+from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_waits_for
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.rows import JobCounts
+from adjourn._domain.time_checks import check_aware, check_seconds
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn.types import Row

@@ -7,18 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import (
-    check_aware,
-    check_callback,
-    check_flag,
-    check_id,
-    check_name,
-    check_priority,
-    check_seconds,
-    checked_list,
-)
+from adjourn._domain.checks import check_callback, check_flag, check_id, check_name, check_priority, checked_list
 from adjourn._domain.filters import JobFilter, check_limit, check_one_way, checked_statuses
 from adjourn._domain.jobs import Status
+from adjourn._domain.time_checks import check_aware, check_seconds
 from adjourn.exceptions import InvalidOption
 from adjourn.types import Parameters
 

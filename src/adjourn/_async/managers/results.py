@@ -12,9 +12,10 @@ from adjourn import exceptions
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.workflows import read_workflow_async
-from adjourn._domain.checks import check_id, check_seconds, checked_list
+from adjourn._domain.checks import check_id, checked_list
 from adjourn._domain.jobs import Job
 from adjourn._domain.results import result_of
+from adjourn._domain.time_checks import check_seconds
 from adjourn._domain.waits import HELD_PAUSES, IN_A_TASK, WAITS_INSIDE, has_ended, timed_out, workflow_timed_out
 from adjourn._domain.workflows import WorkflowState
 from adjourn._runtime import aio as runtime

@@ -9,10 +9,11 @@ from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import check_is_job
-from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
+from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._domain.rows import RegisteredWorker
+from adjourn._domain.time_checks import check_seconds
 from adjourn._domain.times import time_of
 from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
 from adjourn.sql.constants import MOST_LOSSES

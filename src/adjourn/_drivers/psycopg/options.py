@@ -20,8 +20,9 @@ import psycopg_pool
 from psycopg.abc import Buffer
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._domain.checks import check_port, function_or
 from adjourn._domain.spelling import hint
+from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, check_choices, connect_timeout, is_readable, unsaid

@@ -20,7 +20,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_seconds, is_storable
+from adjourn._domain.checks import is_storable
+from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid

@@ -10,10 +10,11 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job
 from adjourn._domain.batches import AlikeJobs, EncodedJob
-from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.checks import check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.time_checks import check_aware
 from adjourn._domain.times import time_of
 from adjourn._sync.managers.actions import SyncActions
 from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs

@@ -9,20 +9,13 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._domain.arguments import check_job
-from adjourn._domain.checks import (
-    check_aware,
-    check_filter,
-    check_id,
-    check_name,
-    check_seconds,
-    checked_list,
-    checked_periodic_id,
-)
+from adjourn._domain.checks import check_filter, check_id, check_name, checked_list, checked_periodic_id
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
 from adjourn._domain.rows import RegisteredSchedule
 from adjourn._domain.ticks import Tick, TickOutcome
+from adjourn._domain.time_checks import check_aware, check_seconds
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.statements import SyncStatementRunner

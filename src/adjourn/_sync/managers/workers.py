@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 
 from adjourn._domain.arguments import check_is_job
-from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
+from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._domain.rows import RegisteredWorker
+from adjourn._domain.time_checks import check_seconds
 from adjourn._domain.times import time_of
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists

@@ -7,8 +7,9 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_count, check_flag, check_seconds
+from adjourn._domain.checks import check_count, check_flag
 from adjourn._domain.spelling import hint
+from adjourn._domain.time_checks import check_seconds
 from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector

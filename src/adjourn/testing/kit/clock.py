@@ -8,9 +8,9 @@ from typing import Any
 
 from adjourn._async.managers.drain import AsyncDrains
 from adjourn._async.managers.ticks import AsyncTicks
-from adjourn._domain.checks import check_aware, delay_seconds
 from adjourn._domain.jobs import Job
 from adjourn._domain.ticks import LastTick, Tick
+from adjourn._domain.time_checks import check_aware, delay_seconds
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.managers.drain import SyncDrains
 from adjourn._sync.managers.ticks import SyncTicks

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from adjourn._async.managers.drain import AsyncDrains
-from adjourn._domain.checks import check_aware, check_count, check_flags, checked_names
+from adjourn._domain.checks import check_count, check_flags, checked_names
 from adjourn._domain.drains import Drained, DrainPlan, Failure, Ran
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import suspension_in
+from adjourn._domain.time_checks import check_aware
 from adjourn._sync.managers.drain import SyncDrains
 from adjourn.app import App
 from adjourn.testing.kit.clock import clock_of

@@ -8,8 +8,9 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_count, check_flag, check_known
+from adjourn._domain.checks import check_count, check_flag, check_known
 from adjourn._domain.jobs import Job
+from adjourn._domain.time_checks import check_aware
 from adjourn.app import App
 from adjourn.exceptions import InvalidOption
 from adjourn.tasks import Task

@@ -13,8 +13,9 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import SynchronousOnlyOperation
 from django.utils import timezone
 
-from adjourn._domain.checks import check_aware, check_name, check_timeout
+from adjourn._domain.checks import check_name
 from adjourn._domain.jobs import Status
+from adjourn._domain.time_checks import check_aware, check_timeout
 from adjourn.app import App
 from adjourn.contrib.django.names import NAMESPACE, path_of
 from adjourn.contrib.django.tasks.arguments import checked_limits, with_rules

@@ -6,8 +6,9 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_known, check_timeout
+from adjourn._domain.checks import check_known
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
+from adjourn._domain.time_checks import check_timeout
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 
 __all__ = ["BackendOptions"]
