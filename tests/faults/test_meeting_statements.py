@@ -459,11 +459,10 @@ def defer_flow(actor: Actor) -> None:
         actor.pause()
     actor.deferred += 4 * bool(row["stored"] and not transaction.force_rollback)
     for flow in flows[:1]:
-        what = actor.random.choice(
-            ["cancel_workflow", "retry_workflow", "abort_workflow", "close_workflow", "get_workflow", None]
-        )
+        what = actor.random.choice(["cancel_workflow", "retry_workflow", "abort_workflow", "close_workflow", None])
         if what is not None:
             actor.run(what, id=flow, **({"limit": 3} if what == "cancel_workflow" else {}))
+        actor.run("list_workflows", from_id=1, to_id=flow, status=None, limit=1)
     if flows:
         actor.run("watch_jobs", ids=flows)
 

@@ -288,17 +288,9 @@ def _rows(names: Sequence[str], columns: Sequence[str | None]) -> list[Row]:
 
 
 @answers
-def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
-    """Return a workflow."""
-    return [_seen(tables, id)] if id in tables.workflows else []
-
-
-@answers
-def list_workflows(tables: Tables, *, status: str | None, before_id: int | None, limit: int) -> list[Row]:
-    """List the latest workflows."""
-    rows = [
-        _seen(tables, id_) for id_ in sorted(tables.workflows, reverse=True) if before_id is None or id_ < before_id
-    ]
+def list_workflows(tables: Tables, *, from_id: int, to_id: int, status: str | None, limit: int) -> list[Row]:
+    """List the latest workflows of a range of ids."""
+    rows = [_seen(tables, id_) for id_ in sorted(tables.workflows, reverse=True) if from_id <= id_ <= to_id]
     return [row for row in rows if status in (None, WorkflowState.from_row(row).status)][:limit]
 
 

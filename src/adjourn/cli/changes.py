@@ -5,18 +5,15 @@ from __future__ import annotations
 import datetime
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adjourn._domain.wording import counted
-from adjourn.app import App
 from adjourn.cli import grammar
+from adjourn.cli.commands import Commands
 from adjourn.cli.grammar import CANCEL_FILTERS, CHANGES, DELETE_FILTERS, RETRY_OPTIONS, USAGES, UsageError
 from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Status
-
-if TYPE_CHECKING:
-    from adjourn.cli.tables import Screen
 
 DONE = {"retry": "Run again:", "change": "Changed:", "cancel": "Cancelled:", "delete": "Deleted:"}
 DOING = {
@@ -27,21 +24,8 @@ DOING = {
 }
 
 
-class Changes:
-    """The commands, one method each.
-
-    Parameters
-    ----------
-    app
-        An open app.
-    screen
-        Prints the answers.
-    """
-
-    def __init__(self, app: App, screen: Screen) -> None:
-        super().__init__()
-        self._app = app
-        self._screen = screen
+class Changes(Commands):
+    """The commands."""
 
     def on_retry(self, words: list[str]) -> None:
         """Run jobs again."""

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adjourn.app import App
 from adjourn.cli import grammar
+from adjourn.cli.commands import Commands
 from adjourn.cli.doubts import doubt
 from adjourn.cli.grammar import UsageError
 from adjourn.limits import Rate, Scope
 
-if TYPE_CHECKING:
-    from adjourn.cli.tables import Screen
-
 PLACES: dict[str, Scope] = {"queue": "queue", "task": "task", "name": "key"}
 
 
-class LimitChanges:
-    """The commands, one method each.
-
-    Parameters
-    ----------
-    app
-        An open app.
-    screen
-        Prints the answers.
-    """
-
-    _app: App
-    _screen: Screen
+class LimitCommands(Commands):
+    """The commands."""
 
     def on_list_limits(self, words: list[str]) -> None:
         """List the limits."""

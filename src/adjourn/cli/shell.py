@@ -16,7 +16,6 @@ from adjourn.app import App
 from adjourn.cli import applications, flags, grammar
 from adjourn.cli.changes import Changes, complain
 from adjourn.cli.doubts import doubt
-from adjourn.cli.flows import Flows
 from adjourn.cli.grammar import (
     COUNT_FILTERS,
     DEFAULT_LIMIT,
@@ -25,8 +24,9 @@ from adjourn.cli.grammar import (
     USAGES,
     UsageError,
 )
-from adjourn.cli.limits import LimitChanges
+from adjourn.cli.limits import LimitCommands
 from adjourn.cli.pauses import switch_schedules
+from adjourn.cli.workflows import WorkflowCommands
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job, JobCounts, Status
 from adjourn.limits import Scope
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class Shell(Changes, LimitChanges, Flows, cmd.Cmd):
+class Shell(Changes, LimitCommands, WorkflowCommands, cmd.Cmd):
     """The commands, one method each, named after `USAGES`.
 
     Parameters

@@ -17,6 +17,7 @@ from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState, Workf
 from adjourn._runtime import aio as runtime
 from adjourn.types import Parameters, Row
 
+LAST_ID = 2**63 - 1
 CHUNK = 10_000
 """How many jobs, or pairs of jobs that wait for each other, one statement stores."""
 
@@ -31,7 +32,8 @@ async def read_workflow_async(
     NoResult
         If there is no such workflow.
     """
-    rows = await run_async("get_workflow", {"id": workflow_id}, connection)
+    asked = {"from_id": workflow_id, "to_id": workflow_id, "status": None, "limit": 1}
+    rows = await run_async("list_workflows", asked, connection)
     if not rows:
         raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
     return WorkflowState.from_row(rows[0])
@@ -84,7 +86,8 @@ class AsyncWorkflows(AsyncStatementRunner):
         if before_id is not None:
             check_id("before_id", before_id)
         check_count("limit", limit)
-        parameters = {"status": None if status is None else str(status), "before_id": before_id, "limit": limit}
+        to_id = LAST_ID if before_id is None else max(0, before_id - 1)
+        parameters = {"from_id": 1, "to_id": to_id, "status": None if status is None else str(status), "limit": limit}
         return [WorkflowState.from_row(row) for row in await self.run_async("list_workflows", parameters)]
 
     async def cancel_workflow_async(self, workflow_id: int, abort: bool = False) -> int:

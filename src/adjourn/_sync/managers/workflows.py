@@ -18,6 +18,7 @@ from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
+LAST_ID = 2**63 - 1
 CHUNK = 10_000
 """How many jobs, or pairs of jobs that wait for each other, one statement stores."""
 
@@ -30,7 +31,8 @@ def read_workflow(run: SyncRunsStatements, workflow_id: int, connection: Any = N
     NoResult
         If there is no such workflow.
     """
-    rows = run("get_workflow", {"id": workflow_id}, connection)
+    asked = {"from_id": workflow_id, "to_id": workflow_id, "status": None, "limit": 1}
+    rows = run("list_workflows", asked, connection)
     if not rows:
         raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
     return WorkflowState.from_row(rows[0])
@@ -83,7 +85,8 @@ class SyncWorkflows(SyncStatementRunner):
         if before_id is not None:
             check_id("before_id", before_id)
         check_count("limit", limit)
-        parameters = {"status": None if status is None else str(status), "before_id": before_id, "limit": limit}
+        to_id = LAST_ID if before_id is None else max(0, before_id - 1)
+        parameters = {"from_id": 1, "to_id": to_id, "status": None if status is None else str(status), "limit": limit}
         return [WorkflowState.from_row(row) for row in self.run("list_workflows", parameters)]
 
     def cancel_workflow(self, workflow_id: int, abort: bool = False) -> int:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from adjourn._domain.wording import counted
-from adjourn.app import App
 from adjourn.cli import grammar
+from adjourn.cli.commands import Commands
 from adjourn.cli.grammar import DEFAULT_LIMIT, PAGING, UsageError
 from adjourn.workflows import WorkflowStatus
 
-if TYPE_CHECKING:
-    from adjourn.cli.tables import Screen
 
-
-class Flows:
-    """The commands, one method each.
-
-    Parameters
-    ----------
-    app
-        An open app.
-    screen
-        Prints the answers.
-    """
-
-    _app: App
-    _screen: Screen
+class WorkflowCommands(Commands):
+    """The commands."""
 
     def on_list_workflows(self, words: list[str]) -> None:
         """List workflows, the newest first."""

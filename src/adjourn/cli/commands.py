@@ -1,0 +1,27 @@
+"""What the shell's groups of commands have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adjourn.app import App
+
+if TYPE_CHECKING:
+    from adjourn.cli.tables import Screen
+
+
+class Commands:
+    """Commands, one method each, named after `grammar.USAGES`.
+
+    Parameters
+    ----------
+    app
+        An open app.
+    screen
+        Prints the answers.
+    """
+
+    def __init__(self, app: App, screen: Screen) -> None:
+        super().__init__()
+        self._app = app
+        self._screen = screen
