@@ -22,20 +22,18 @@ from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import settings
 
 __all__ = [
-    *(
-        "ago",
-        "ago_of",
-        "badge",
-        "code",
-        "duration",
-        "hides",
-        "link",
-        "local",
-        "progress",
-        "sensitive",
-        "short",
-        "shown_json",
-    ),
+    "ago",
+    "ago_of",
+    "badge",
+    "code",
+    "duration",
+    "hides",
+    "link",
+    "local",
+    "progress",
+    "sensitive",
+    "short",
+    "shown_json",
     "table_of",
 ]
 

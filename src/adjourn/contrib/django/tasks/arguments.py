@@ -19,7 +19,7 @@ from adjourn.contrib.django.tasks.envelopes import Envelope
 from adjourn.exceptions import InvalidOption
 from adjourn.unique import Unique
 
-__all__ = ["checked_limits", "with_rules"]
+__all__ = ["checked_limits", "declare", "with_rules"]
 
 VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -60,7 +60,7 @@ def checked_limits(task: Any) -> TaskLimits | None:
         signature = _signature_of(task)
         signature.check_unique(task.unique)
         limits = TaskLimits.checked(task.limits, task.module_path, signature, task.func)
-        name = f"{NAMESPACE}:{task.module_path}"
+        name = _name_of(task)
         check_names_agree(limits, (each for other, each in LIMITED.items() if other != name))
     checked_limit_key(task.limit_key, limits)
     return limits
@@ -83,7 +83,7 @@ def with_rules(job: Job, task: Any, envelope: Envelope) -> Job:
     InvalidTask
         If the task does not take these arguments, or they make no key.
     """
-    limits = checked_limits(task)
+    limits = LIMITED[_name_of(task)] if task.limits != () else None
     if task.unique is None and limits is None:
         return job
     arguments = _by_name(task, envelope)
@@ -97,6 +97,23 @@ def with_rules(job: Job, task: Any, envelope: Envelope) -> Job:
         except InvalidOption as error:
             raise InvalidTask(f"{task.module_path}: {error}") from None
     return job
+
+
+def declare(task: Any) -> None:
+    """Check the limits of a task, and note them for workers and for each of its jobs.
+
+    Raises
+    ------
+    InvalidOption
+        If they are not valid.
+    """
+    if (limits := checked_limits(task)) is not None:
+        LIMITED[_name_of(task)] = limits
+
+
+def _name_of(task: AnyTask) -> str:
+    """Return the name of a task's jobs."""
+    return f"{NAMESPACE}:{task.module_path}"
 
 
 def _parameters_of(task: AnyTask) -> list[inspect.Parameter]:

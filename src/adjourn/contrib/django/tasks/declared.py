@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from adjourn.contrib.django.limited import LIMITED
-from adjourn.contrib.django.names import NAMESPACE
-from adjourn.contrib.django.tasks.arguments import checked_limits
+from adjourn.contrib.django.tasks.arguments import declare
 from adjourn.contrib.django.tasks.compat import AnyTask, InvalidTask, Task
 from adjourn.exceptions import TaskNotFound
 from adjourn.limits import Limit
@@ -74,8 +72,8 @@ class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes no
             object.__setattr__(self, "limits", tuple(self.limits))
         # Not super(): a class with slots is not the one in which the method was defined.
         Task.__post_init__(self)
-        if self.limits != () and (limits := checked_limits(self)) is not None:
-            LIMITED[f"{NAMESPACE}:{self.module_path}"] = limits
+        if self.limits != ():
+            declare(self)
 
     def using(
         self,
