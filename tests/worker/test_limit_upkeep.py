@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -256,3 +257,56 @@ def test_a_worker_that_meets_another_goes_on_later_from_where_it_was(
     assert timetable.healed_to is None
     row = observer.execute("select count(*) from adjourn.adjourn_jobs where hold = 0 and lock = 'lock 6'").fetchone()
     assert row == (1,)
+
+
+@pytest.mark.parametrize("kind", ["locks", "limits", "starts"])
+def test_each_kind_of_damage_is_looked_through_in_pages_by_a_function_of_its_own(
+    upkeep: Upkeep, observer: psycopg.Connection, kind: str
+) -> None:
+    jobs = "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, "
+    rows = " from generate_series(1, 5) n"
+    made, healed, left = {
+        "locks": (
+            jobs + "hold, lock) select 'default', 'task', 0, '{}', 2, 'key ' || n" + rows,
+            "select following from adjourn.adjourn_heal_locks_v1(coalesce(%s::jsonb #>> '{}', ''), 2)",
+            "select 5 - count(distinct lock) from adjourn.adjourn_headless_locks",
+        ),
+        "limits": (
+            jobs
+            + "hold, special, gate_id, gate_key) select 'default', 'task', 0, '{}', 7, true, 1, 'key ' || n"
+            + rows,
+            (
+                "with begin(at) as (select coalesce(%s::jsonb, '[0, \"\"]'))"
+                " select following from begin, adjourn.adjourn_heal_limits_v1((at ->> 0)::integer, at ->> 1, 2)"
+            ),
+            "select 5 - count(distinct limit_key) from adjourn.adjourn_open_limits",
+        ),
+        "starts": (
+            "insert into adjourn.adjourn_starts (limit_id, limit_key, at, n) select 1, 'key ' || n, '2020-01-01', 1"
+            + rows,
+            (
+                'with begin(at) as (select coalesce(%s::jsonb, \'[0, "", "-infinity"]\'))'
+                " select following from begin,"
+                " adjourn.adjourn_heal_starts_v1((at ->> 0)::integer, at ->> 1, (at ->> 2)::timestamptz, 2) following"
+            ),
+            "select count(*) from adjourn.adjourn_starts",
+        ),
+    }[kind]
+    observer.execute(made)
+    following, pages = None, 0
+    while following is not None or pages == 0:
+        (following,) = observer.execute(healed, [None if following is None else json.dumps(following)]).fetchone() or (
+            None,
+        )
+        pages += 1
+    assert pages in {2, 3}
+    assert observer.execute(left).fetchone() == (0,)
+
+
+def test_a_heartbeat_of_later_than_now_is_one_of_now(upkeep: Upkeep, observer: psycopg.Connection) -> None:
+    worker = upkeep.manager.register_worker("one", None, 600)
+    beats = "update adjourn.adjourn_workers set last_heartbeat_at = now() + interval '1 day', expires_at = now() + interval '1 day 30 s'"
+    observer.execute(beats)
+    observer.execute("select adjourn.adjourn_heal_heartbeats_v1()")
+    later = "select id, expires_at - last_heartbeat_at, last_heartbeat_at <= now() from adjourn.adjourn_workers"
+    assert observer.execute(later).fetchone() == (worker, datetime.timedelta(seconds=30), True)

@@ -404,6 +404,10 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/place_limits_v1.sql
 \ir ../functions/heal_pauses_v1.sql
 \ir ../functions/heal_keys_v1.sql
+\ir ../functions/heal_heartbeats_v1.sql
+\ir ../functions/heal_locks_v1.sql
+\ir ../functions/heal_limits_v1.sql
+\ir ../functions/heal_starts_v1.sql
 \ir ../functions/heal_v1.sql
 \ir ../functions/unknown_queues_v1.sql
 \ir ../functions/apart_queues_v1.sql
