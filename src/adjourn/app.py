@@ -453,7 +453,8 @@ class App(blueprints.Blueprint, SendsEvents):
         """
         merged = cast("WorkerOptions", {**self.worker_defaults, **checked_options("run_worker", options)})
         worker = Worker(self, **merged)
-        await self.schema_manager.check_version_async()
+        # This is for an app that is not open. The worker has a connection of its own, where it looks closer.
+        await self.schema_manager.check_exists_async()
         self.perform_import_paths()
         await worker.run()
 

@@ -375,6 +375,16 @@ class Exchanged:
 
 
 @attrs.frozen
+class Registration:
+    """A worker that has registered: its id, when that was by the database's clock, in microseconds since 1970, and whether
+    another worker has stopped sending heartbeats."""
+
+    id: int
+    at: int
+    expired: bool
+
+
+@attrs.frozen
 class Heartbeat:
     """The answer to a heartbeat: whether the worker still counts as alive, which of its jobs are to be aborted, and
     whether another worker has stopped sending heartbeats."""

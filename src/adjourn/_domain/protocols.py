@@ -95,6 +95,10 @@ class ConnectorLike(Protocol):
     def json_loads(self) -> JSONLoads:
         """The function that reads the arguments of jobs."""
 
+    @property
+    def applies_schema(self) -> str:
+        """What applies the schema, for messages."""
+
     def get_async_connector(self) -> ConnectorLike:
         """Return the connector that serves asynchronous calls."""
 

@@ -38,14 +38,27 @@ def register_worker(
         last_heartbeat_at=tables.now,
         expires_at=tables.now + datetime.timedelta(seconds=timeout),
     )
-    return [{"id": tables.last_worker_id, "version": needed_version}]
+    expired = any(each.dead or each.expires_at < tables.now for each in tables.workers.values())
+    return [
+        {
+            "id": tables.last_worker_id,
+            "registered_at": _microseconds(tables.now),
+            "version": needed_version,
+            "is_renamed": False,
+            "expired": expired,
+        }
+    ]
 
 
 @answers
 def get_registration(tables: Tables, *, worker_id: int) -> list[Row]:
     """Return when a worker has registered, in microseconds."""
     worker = tables.workers.get(worker_id)
-    return [] if worker is None else [{"registered_at": int(worker.started_at.timestamp() * 1_000_000)}]
+    return [] if worker is None else [{"registered_at": _microseconds(worker.started_at)}]
+
+
+def _microseconds(time: datetime.datetime) -> int:
+    return int(time.timestamp() * 1_000_000)
 
 
 @answers

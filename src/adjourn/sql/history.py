@@ -116,12 +116,16 @@ def read_migrations(folder: Traversable) -> list[Migration]:
 
     found = []
     for stem, text in templates.read(folder.joinpath("migrations")):
-        number, _, name = stem.partition("_")
+        name = stem.partition("_")[2]
         names = tuple(include[1] for include in _INCLUDE.finditer(text))
         indexes = tuple(index[1] for index in _ONLINE_INDEX.finditer("".join(_ONLINE.findall(text))))
         text = _INCLUDE.sub(function, _ONLINE.sub(online, text)).strip()
-        found.append(Migration(int(number), name, names, text, indexes))
+        found.append(Migration(_number_of(stem), name, names, text, indexes))
     return found
+
+
+def _number_of(stem: str) -> int:
+    return int(stem.partition("_")[0])
 
 
 @functools.cache
@@ -204,6 +208,7 @@ def removal(schema: str = DEFAULT_SCHEMA, *, is_forced: bool = False) -> Stateme
     return Statement("removal", templates.render(text, schema, more=more), may_take_long=True)
 
 
+@functools.cache
 def latest_version() -> int:
     """Return the number of the version that this adjourn needs."""
-    return _own_migrations()[-1].number
+    return max(_number_of(stem) for stem in templates.stems(own_folder().joinpath("migrations")))

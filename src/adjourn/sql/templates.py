@@ -80,9 +80,13 @@ def checked(schema: str) -> str:
 
 def read(folder: Traversable) -> Iterator[tuple[str, str]]:
     """Find the SQL files of a folder, in order: the name of each without its suffix, and its text."""
-    for file in sorted(folder.iterdir(), key=lambda each: each.name):
-        if file.name.endswith(".sql"):
-            yield file.name.removesuffix(".sql"), file.read_text("utf-8")
+    for stem in stems(folder):
+        yield stem, folder.joinpath(f"{stem}.sql").read_text("utf-8")
+
+
+def stems(folder: Traversable) -> list[str]:
+    """Return the names of a folder's SQL files without their suffix, in order."""
+    return sorted(file.name.removesuffix(".sql") for file in folder.iterdir() if file.name.endswith(".sql"))
 
 
 def render(

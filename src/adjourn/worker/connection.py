@@ -50,7 +50,8 @@ class Connection:
             except TimeoutError:
                 raise silent(self.trips.limit, "let this worker connect") from None
             session = WatchedAsyncSession(self._session, self.trips)
-            self.manager = AsyncWorkerManager(session, self._app.connector.json_loads, self._app.job_manager.schema)
+            schema, applying = self._app.job_manager.schema, connector.applies_schema
+            self.manager = AsyncWorkerManager(session, self._app.connector.json_loads, schema, applying)
         return self.manager
 
     def give_up(self) -> None:

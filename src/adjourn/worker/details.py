@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import math
@@ -37,6 +38,11 @@ class SelfReport:
     details: str
 
 
+@functools.cache
+def _own_version() -> str:
+    return importlib.metadata.version("adjourn")  # which reads a file
+
+
 @attrs.define
 class Details:
     """Makes the reports of one worker.
@@ -49,7 +55,7 @@ class Details:
 
     concurrency: int
     _host: str = attrs.field(factory=lambda: storable_text(socket.gethostname()), init=False)
-    _version: str = attrs.field(factory=lambda: importlib.metadata.version("adjourn"), init=False)
+    _version: str = attrs.field(factory=_own_version, init=False)
 
     def report(
         self,

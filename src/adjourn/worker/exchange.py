@@ -89,6 +89,7 @@ class Exchange:
         self._leave_at: float | None = None
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
+        self._finds_expired = False
         self.traffic: Traffic = Traffic()
         """What its round trips carry."""
         self.flight: Flight | None = None
@@ -243,14 +244,13 @@ class Exchange:
         manager = await self._connected()
         asked_at = lease.now()
         try:
-            self.worker_id = await manager.register_worker_async(
-                options.name, options.queues, options.stalled_worker_timeout
-            )
+            registration = await manager.register_async(options.name, options.queues, options.stalled_worker_timeout)
         except ConnectorException as error:
             if (reason := self._contact.explained(error)) is error:
                 raise
             raise reason from error
-        self._registered_at = await manager.registered_at_async(self.worker_id)
+        self.worker_id, self._registered_at = registration.id, registration.at
+        self._finds_expired = registration.expired
         self._lease.confirm(asked_at)
 
     async def run(self) -> None:
@@ -423,7 +423,8 @@ class Exchange:
         options, queues = self._options, self._options.queues
         timeout, audit_days, ageing = options.stalled_worker_timeout, options.audit_days, options.priority_ageing
         caretaker = AsyncCaretaker(manager, timetable, timeout, audit_days, self._events, ageing, queues)
-        await caretaker.rescue_async()
+        if self._finds_expired:
+            await caretaker.rescue_async()
         await caretaker.keep_up_async()
         self._keeps_house = False
 

@@ -15,7 +15,17 @@ from adjourn._async.managers.statements import AsyncExecutes, schema_version_asy
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, Placed, dump_outcomes
+from adjourn._domain.outcomes import (
+    Claim,
+    Exchanged,
+    HandedBack,
+    Heartbeat,
+    Look,
+    Outcome,
+    Placed,
+    Registration,
+    dump_outcomes,
+)
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
@@ -44,14 +54,21 @@ class AsyncWorkerManager:
         The function that reads the arguments of jobs.
     schema
         The database schema that holds adjourn's tables.
+    applying
+        What applies that schema, for messages.
     """
 
     session: AsyncExecutes
     json_loads: JSONLoads
     schema: str = sql.DEFAULT_SCHEMA
+    applying: str = sql.APPLYING
 
     async def register_worker_async(self, name: str, queues: Sequence[str] | None, timeout: float) -> int:
-        """Register this worker, and return its id.
+        """Register this worker as `register_async` does, and return its id."""
+        return (await self.register_async(name, queues, timeout)).id
+
+    async def register_async(self, name: str, queues: Sequence[str] | None, timeout: float) -> Registration:
+        """Register this worker.
 
         Parameters
         ----------
@@ -65,7 +82,7 @@ class AsyncWorkerManager:
         Raises
         ------
         SchemaOutOfDate
-            If the database has no adjourn schema, or an older one.
+            If the database has no adjourn schema, or an older one, or one that was renamed.
         """
         parameters = {
             "name": name,
@@ -83,10 +100,12 @@ class AsyncWorkerManager:
             version = await schema_version_async(self.session, self.schema)
             if version >= sql.latest_version():
                 raise
-            raise sql.out_of_date(self.schema, version) from error
+            raise sql.out_of_date(self.schema, version, self.applying) from error
         if row["id"] is None:
-            raise sql.out_of_date(self.schema, row["version"])
-        return int(row["id"])
+            if row["version"] < sql.latest_version():
+                raise sql.out_of_date(self.schema, row["version"], self.applying)
+            raise sql.renamed(self.schema, self.applying)
+        return Registration(row["id"], row["registered_at"], row["expired"])
 
     async def registered_at_async(self, worker_id: int) -> int | None:
         """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.

@@ -14,7 +14,17 @@ from adjourn import exceptions, sql
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, Placed, dump_outcomes
+from adjourn._domain.outcomes import (
+    Claim,
+    Exchanged,
+    HandedBack,
+    Heartbeat,
+    Look,
+    Outcome,
+    Placed,
+    Registration,
+    dump_outcomes,
+)
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn._sync.managers.partitions import blockers
@@ -45,14 +55,21 @@ class SyncWorkerManager:
         The function that reads the arguments of jobs.
     schema
         The database schema that holds adjourn's tables.
+    applying
+        What applies that schema, for messages.
     """
 
     session: SyncExecutes
     json_loads: JSONLoads
     schema: str = sql.DEFAULT_SCHEMA
+    applying: str = sql.APPLYING
 
     def register_worker(self, name: str, queues: Sequence[str] | None, timeout: float) -> int:
-        """Register this worker, and return its id.
+        """Register this worker as `register` does, and return its id."""
+        return self.register(name, queues, timeout).id
+
+    def register(self, name: str, queues: Sequence[str] | None, timeout: float) -> Registration:
+        """Register this worker.
 
         Parameters
         ----------
@@ -66,7 +83,7 @@ class SyncWorkerManager:
         Raises
         ------
         SchemaOutOfDate
-            If the database has no adjourn schema, or an older one.
+            If the database has no adjourn schema, or an older one, or one that was renamed.
         """
         parameters = {
             "name": name,
@@ -84,10 +101,12 @@ class SyncWorkerManager:
             version = schema_version(self.session, self.schema)
             if version >= sql.latest_version():
                 raise
-            raise sql.out_of_date(self.schema, version) from error
+            raise sql.out_of_date(self.schema, version, self.applying) from error
         if row["id"] is None:
-            raise sql.out_of_date(self.schema, row["version"])
-        return int(row["id"])
+            if row["version"] < sql.latest_version():
+                raise sql.out_of_date(self.schema, row["version"], self.applying)
+            raise sql.renamed(self.schema, self.applying)
+        return Registration(row["id"], row["registered_at"], row["expired"])
 
     def registered_at(self, worker_id: int) -> int | None:
         """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.

@@ -149,6 +149,26 @@ class SyncSchemaManager:
         """
         return unbuilt(list_parts(self.connector.get_sync_connector(), self.schema))
 
+    def check_exists(self) -> None:
+        """Refuse a database that has no adjourn schema, whatever its version.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            If it is missing; the message names the command that makes it.
+        ConnectorException
+            If the database cannot be asked; if a right is missing, the message says what prints the grants.
+        """
+        connector, statement = self.connector.get_sync_connector(), sql.statements(self.schema)["schema_exists"]
+        try:
+            (found,) = connector.execute(statement, {})
+        except ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
+            raise
+        if not found["exists"]:
+            raise sql.out_of_date(self.schema, 0, self.connector.applies_schema)
+
     def check_version(self) -> None:
         """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.
 

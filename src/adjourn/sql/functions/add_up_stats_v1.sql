@@ -17,6 +17,9 @@ begin
         (0::smallint, interval '1 minute', now() - interval '1 minute'), (1, '10 minutes', now() - interval '2 hours'),
         (2, '1 hour', now() - interval '2 days'), (3, '1 day', now() - interval '14 days')
     loop
+        continue when not exists (
+            select from @schema.adjourn_stats o where o.level = v_level and o.at < date_bin(v_period, v_before, c_origin)
+        );
         with gone as (
             delete from @schema.adjourn_stats old where old.ctid = any(array(
                 select o.ctid from @schema.adjourn_stats o

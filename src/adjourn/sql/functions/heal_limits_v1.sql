@@ -19,6 +19,10 @@ begin
         ) next
     )
     select array_agg(page.id), array_agg(page.key) into v_ids, v_keys from (select waiting.id, waiting.key from waiting limit p_limit + 1) page;
+    if v_ids is null then
+        noted := 0;
+        return;
+    end if;
     if cardinality(v_ids) > p_limit then
         following := jsonb_build_array(v_ids[p_limit + 1], v_keys[p_limit + 1]);
     end if;

@@ -14,6 +14,10 @@ begin
         )
         select chain.lock from chain where chain.lock is not null limit p_limit + 1
     );
+    if v_locks = '{}' then
+        noted := 0;
+        return;
+    end if;
     following := v_locks[p_limit + 1];
     v_locks := array(
         select u from unnest(v_locks[1 : p_limit]) u

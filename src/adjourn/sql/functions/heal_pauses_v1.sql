@@ -8,10 +8,14 @@ declare
     v_noted integer;
 begin
     select array_agg(free.task_name), array_agg(free.queue) into v_tasks, v_queues from @schema.adjourn_free_kinds_v1() free;
-    insert into @schema.adjourn_open_limits (limit_id, limit_key)
-    select distinct 0, 'task:' || free.task_name from unnest(v_tasks, v_queues) free(task_name, queue)
-    where free.queue <> all(@schema.adjourn_unserved_v1(v_queues));
-    get diagnostics v_noted = row_count;
+    if v_tasks is null then
+        v_noted := 0;
+    else
+        insert into @schema.adjourn_open_limits (limit_id, limit_key)
+        select distinct 0, 'task:' || free.task_name from unnest(v_tasks, v_queues) free(task_name, queue)
+        where free.queue <> all(@schema.adjourn_unserved_v1(v_queues));
+        get diagnostics v_noted = row_count;
+    end if;
     if exists (select from @schema.adjourn_workers w where w.restricted <> @schema.adjourn_is_restricted_v1()) then
         perform @schema.adjourn_restrict_v1();
     end if;

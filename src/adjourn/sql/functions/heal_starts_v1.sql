@@ -5,6 +5,9 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
 declare
     v_following jsonb;
 begin
+    if not exists (select from @schema.adjourn_starts) then
+        return null;
+    end if;
     with page as materialized (
         select s.ctid as place, s.limit_id, s.limit_key, s.at from @schema.adjourn_starts s
         where (s.limit_id, s.limit_key, s.at) >= (p_from_id, p_from_key, p_from_at)

@@ -122,7 +122,6 @@ class TestWorker:
 
     async def _work(self) -> None:
         async with self._own_app.open_async():
-            await self._own_app.schema_manager.check_version_async()
             self._own_app.perform_import_paths()
             await self._worker.run()
 
