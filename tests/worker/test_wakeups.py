@@ -183,6 +183,17 @@ async def test_a_worker_that_does_not_wait_keeps_house_before_it_runs_anything()
     assert {"rescue", "heal", "make_partitions"} <= {name for name, _ in connector.queries}
 
 
+async def test_a_worker_with_nothing_to_do_makes_no_round_trip_in_vain() -> None:
+    connector = InMemoryConnector()
+    app = adjourn.App(connector=connector)
+    async with app.open_async(), asyncio.timeout(BOUND):
+        await app.run_worker_async(wait=False, install_signal_handlers=False)  # which does the upkeep of this minute
+        begun = len(connector.queries)
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+    asked = [name for name, _ in connector.queries[begun:]]
+    assert asked == ["schema_exists", "register_worker", "exchange", "unregister_worker"]
+
+
 async def test_a_worker_that_does_not_wait_hears_of_aborts_too() -> None:
     app = adjourn.App(connector=InMemoryConnector())
     begun = asyncio.Event()
