@@ -19,7 +19,7 @@ import pytest
 from adjourn import embedded
 from support.databases import SETTINGS, apply_schema, new_database
 from support.prepared import PreparedProcess
-from support.sessions import Sessions
+from support.sessions import Sessions, recover
 
 # The suite's settings keep pytest from loading it by itself, before coverage is measured.
 pytest_plugins = ["adjourn.testing.plugin", "pytester"]
@@ -84,6 +84,7 @@ def tables(dsn: str, observer: psycopg.Connection) -> list[str]:
 @pytest.fixture
 def database(dsn: str, tables: list[str], observer: psycopg.Connection) -> str:
     """The address of this worker's database, with adjourn's schema and no rows."""
+    recover(observer)
     deletions = [f"DELETE FROM {table};" for table in tables]
     # The role spares us to find an order that suits the foreign keys, and the triggers' notifications.
     observer.execute(

@@ -50,7 +50,7 @@ def test_floors_count_for_their_own_priority(
 
     expected = sorted(filter(is_above, range(1, len(jobs) + 1)), key=lambda id_: (-jobs[id_ - 1][1], id_))
     with observer.transaction():
-        for setting in ("enable_seqscan", "enable_sort"):
+        for setting in ("enable_seqscan", "enable_sort", "jit"):  # as where they are called
             observer.execute(f"set local {setting} = off")
         (picked,) = observer.execute(
             "select adjourn.adjourn_pick_above_v1(%s, %s::json, %s)", [names, json.dumps(texts), limit]

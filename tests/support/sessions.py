@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from support.waiting import until
 
@@ -14,6 +15,16 @@ OTHER_SESSIONS = "datname = current_database() AND backend_type = 'client backen
 # In this database alone: the servers' `pg_locks` also has what other tests' processes wait for, in databases of their own.
 BLOCKED = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 AT_WORK = f"FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND state = 'active' AND query = %s"
+
+
+def recover(connection: psycopg.Connection) -> None:
+    """Have a connection serve the next test though a time limit has interrupted a test during a statement of its."""
+    if connection.info.transaction_status is TransactionStatus.ACTIVE:
+        connection.cancel_safe(timeout=10)
+        while connection.pgconn.get_result() is not None:
+            pass
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        connection.execute("ROLLBACK", prepare=False)
 
 
 @dataclass
