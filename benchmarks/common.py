@@ -9,7 +9,6 @@ import datetime
 import json
 import os
 import platform
-import resource
 import statistics
 import sys
 import tempfile
@@ -155,46 +154,6 @@ def measure(sides: dict[str, Callable[[], dict[str, float]]], repeat: int, prepa
                 found.setdefault(case, {}).setdefault(side, []).append(value)
                 print(f"{case}: {side} {value:,.1f}", file=sys.stderr, flush=True)
     return found
-
-
-def cpu_of_process() -> float:
-    """Return the seconds of CPU that this process has used."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def cpu_of_server(dsn: str) -> float:
-    """Return the seconds of CPU that the server's processes on this machine have used, with those that have ended."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute("select pg_backend_pid()").fetchone()
-    assert row is not None
-    with contextlib.suppress(OSError):
-        postmaster = int(_stat(Path(f"/proc/{row[0]}/stat"))[1])
-        while True:
-            # One that ends meanwhile would be counted twice or not at all.
-            ended = _ended(postmaster)
-            live = sum(_cpu(path, postmaster) for path in Path("/proc").glob("[0-9]*/stat"))
-            if _ended(postmaster) == ended:
-                return (ended + live) / os.sysconf("SC_CLK_TCK")
-    return 0.0  # it runs elsewhere
-
-
-def _ended(postmaster: int) -> int:
-    """Return the CPU of the server's processes that have ended."""
-    return sum(map(int, _stat(Path(f"/proc/{postmaster}/stat"))[13:15]))
-
-
-def _cpu(path: Path, postmaster: int) -> int:
-    with contextlib.suppress(OSError):
-        fields = _stat(path)
-        if int(path.parent.name) == postmaster or int(fields[1]) == postmaster:
-            return sum(map(int, fields[11:13]))
-    return 0
-
-
-def _stat(path: Path) -> list[str]:
-    """Return the fields after the name of the program, which may have blanks."""
-    return path.read_text().rpartition(")")[2].split()
 
 
 def spread(values: list[float], digits: int = 0) -> str:

@@ -15,8 +15,6 @@ import pgqueuer_side
 from common import (
     Found,
     beside,
-    cpu_of_process,
-    cpu_of_server,
     empty,
     make_adjourn,
     make_procrastinate,
@@ -25,6 +23,7 @@ from common import (
     report,
     server,
 )
+from cpu import cpu_of_process, cpu_of_server
 
 SHAPES = [
     ("async, concurrency 100", "async_noop", 100, 0, 20_000),

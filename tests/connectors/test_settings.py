@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import inspect
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -239,3 +240,87 @@ def now(observer: psycopg.Connection) -> datetime.datetime:
     assert row is not None
     found: datetime.datetime = row[0]
     return found
+
+
+BOUNDS = {
+    "statement_timeout": "too slow",
+    "lock_timeout": "blocked",
+    "idle_in_transaction_session_timeout": "idle in a transaction",
+    "transaction_timeout": "idle in a transaction",
+    "idle_session_timeout": "idle",
+}
+"""Limits that a role may have, and what exceeds each."""
+
+
+@pytest.mark.parametrize("colour", ["awaited", "blocking"])
+@pytest.mark.parametrize("limit", BOUNDS)
+async def test_who_exceeds_a_limit_of_a_role_hears_which_one_and_what_to_do(
+    database: str, pair: Pair, observer: psycopg.Connection, limit: str, colour: str
+) -> None:
+    if limit == "transaction_timeout" and observer.info.server_version < 170_000:
+        pytest.skip("Postgres has had it since 17")
+    if pair is ADAPTED:
+        pytest.skip("its errors are its own")
+    with role_has(observer, **{limit: "100ms"}):
+        app, _ = make_app(pair, database)
+        given = (app, pair, database, BOUNDS[limit])
+        with pytest.raises(ConnectorException) as caught:
+            await (exceed_async(*given) if colour == "awaited" else asyncio.to_thread(exceed_blocking, *given))
+    assert f"`alter role ... set {limit} = 0`" in str(caught.value)
+
+
+def exceed_blocking(app: adjourn.App, pair: Pair, dsn: str, how: str) -> None:
+    """Do by blocking calls what a limit of 0.1 seconds ends."""
+    assert pair.connect is not None
+    task = app.tasks["grüßen"]
+    with (
+        app.open(),
+        psycopg.connect(dsn, options="-c idle_in_transaction_session_timeout=0 -c transaction_timeout=0") as other,
+    ):
+        if how == "too slow":
+            app.connector.execute_query("SELECT count(*) AS n FROM pg_sleep(30)")
+        elif how == "blocked":
+            other.execute("LOCK TABLE adjourn.adjourn_jobs")
+            task.defer(name="a")
+        else:
+            with pair.connect(dsn) as connection:
+                task.configure(connection=connection).defer(name="a")
+                if how == "idle":
+                    connection.commit()
+                time.sleep(0.5)
+                task.configure(connection=connection).defer(name="b")
+
+
+async def exceed_async(app: adjourn.App, pair: Pair, dsn: str, how: str) -> None:
+    """Do by awaited calls what a limit of 0.1 seconds ends."""
+    assert pair.connect_async is not None
+    task = app.tasks["grüßen"]
+    with psycopg.connect(dsn, options="-c idle_in_transaction_session_timeout=0 -c transaction_timeout=0") as other:
+        async with app.open_async():
+            if how == "too slow":
+                await app.connector.execute_query_async("SELECT count(*) AS n FROM pg_sleep(30)")
+            elif how == "blocked":
+                other.execute("LOCK TABLE adjourn.adjourn_jobs")
+                await task.defer_async(name="a")
+            else:
+                async with pair.connect_async(dsn) as connection:
+                    await task.configure(connection=connection).defer_async(name="a")
+                    if how == "idle":
+                        committed = connection.commit()
+                        if inspect.isawaitable(committed):
+                            await committed
+                    await asyncio.sleep(0.5)
+                    await task.configure(connection=connection).defer_async(name="b")
+
+
+@pytest.mark.parametrize("colour", ["awaited", "blocking"])
+async def test_a_limit_that_ends_the_first_statement_of_a_connection_is_named(
+    database: str, pair: Pair, monkeypatch: pytest.MonkeyPatch, observer: psycopg.Connection, colour: str
+) -> None:
+    if pair is ADAPTED:
+        pytest.skip("its errors are its own")
+    monkeypatch.setattr(driver_settings, "_setting", lambda _: "(SELECT count(*) FROM pg_sleep(60)")
+    with role_has(observer, statement_timeout="100ms"):
+        app, _ = make_app(pair, database)
+        with pytest.raises(ConnectorException, match=r"`alter role \.\.\. set statement_timeout = 0`"):
+            await (app.open_async() if colour == "awaited" else asyncio.to_thread(app.open))

@@ -310,3 +310,49 @@ def test_a_heartbeat_of_later_than_now_is_one_of_now(upkeep: Upkeep, observer: p
     observer.execute("select adjourn.adjourn_heal_heartbeats_v1()")
     later = "select id, expires_at - last_heartbeat_at, last_heartbeat_at <= now() from adjourn.adjourn_workers"
     assert observer.execute(later).fetchone() == (worker, datetime.timedelta(seconds=30), True)
+
+
+@pytest.mark.parametrize("scope", ["queue", "task"])
+def test_a_pause_sets_jobs_aside_in_pages_however_many_others_wait(
+    upkeep: Upkeep, observer: psycopg.Connection, scope: str
+) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1))
+    upkeep.manager.register_worker("one", None, 600)
+    task.defer(tenant="another")
+    number = 21_000
+    # What other tests have left in the indexes would be read, too.
+    observer.execute("vacuum adjourn.adjourn_jobs")
+    # Jobs that wait in one long line, in many short ones and in lines of several priorities, and places of jobs that have not begun.
+    observer.execute(
+        "insert into adjourn.adjourn_jobs"
+        " (queue, task_name, priority, args, hold, special, limit_id, limit_key, gate_id, gate_key, key_slot)"
+        " select case when n %% 1000 < 3 then 'paused' else 'queue' end, case when n %% 1000 < 3 then 'paused' else 'task' end, n %% 7, '{}',"
+        " case when n %% 3 = 2 then 0 else 7 end, true, l.id, key, case when n %% 3 < 2 then l.id end, case when n %% 3 < 2 then key end,"
+        " case when n %% 3 = 2 then 0 end from adjourn.adjourn_limits l, generate_series(1, %s) n,"
+        " lateral (select case n %% 3 when 0 then 'one' else 'key ' || n end) k(key)",
+        [number],
+    )
+    getattr(upkeep.app.job_manager, f"pause_{scope}")("paused")
+    waiting = "select count(*) from adjourn.adjourn_jobs where queue = 'paused' and hold <> 8"
+    assert observer.execute(waiting).fetchone() == (3 * number // 1000,)
+    read = (
+        "select sum(pg_stat_get_xact_tuples_returned(c.oid)) from pg_class c"
+        " where c.oid = 'adjourn.adjourn_jobs'::regclass or c.relname ~ '^adjourn_jobs_'"
+    )
+    most, pages = 0, 0
+    while observer.execute("select 1 from adjourn.adjourn_open_limits where limit_id = 0").fetchone():
+        with observer.transaction():
+            (before,) = observer.execute(read).fetchone() or (0,)
+            observer.execute("select from adjourn.adjourn_place_v1(200)")
+            (after,) = observer.execute(read).fetchone() or (0,)
+        most, pages = max(most, after - before), pages + 1
+        assert pages < number
+    assert observer.execute(waiting).fetchone() == (0,)
+    others = "select count(*) from adjourn.adjourn_jobs where queue <> 'paused' and hold = 8"
+    assert observer.execute(others).fetchone() == (0,)
+    assert pages > 1
+    assert most < number / 2
+    getattr(upkeep.app.job_manager, f"resume_{scope}")("paused")
+    while (placed := upkeep.manager.place(200)).moved or placed.is_to_repeat:
+        pass
+    assert observer.execute("select count(*) from adjourn.adjourn_jobs where hold = 8").fetchone() == (0,)

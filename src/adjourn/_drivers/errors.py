@@ -24,6 +24,35 @@ _FULL_QUEUE = (
     "been in a transaction for longest (`select pid, xact_start, query from pg_stat_activity order by xact_start`), as "
     "`adjourn doctor` says before it comes to this."
 )
+_LIMITS = {
+    ("57014", "statement timeout"): ("statement_timeout", "ends statements that take longer than it says"),
+    ("55P03", "lock timeout"): (
+        "lock_timeout",
+        (
+            "says how long a statement may wait for what another session has locked (`select pid, xact_start, query from pg_stat_activity order by "
+            "xact_start` shows whose transaction takes long)"
+        ),
+    ),
+    ("25P03", ""): (
+        "idle_in_transaction_session_timeout",
+        "ends sessions that do nothing in a transaction for longer than it says",
+    ),
+    ("25P04", ""): ("transaction_timeout", "ends sessions whose transaction takes longer than it says"),
+    ("57P05", ""): ("idle_session_timeout", "ends sessions that do nothing for longer than it says"),
+}
+"""Which setting limits a time, and what it does: by Postgres's error code, and words of the message where that is of other errors, too."""
+_CLOSED = (
+    "This driver does not hear why; the server's log says it. If this connection did nothing for some time, or was in a transaction for long, it "
+    "may be a limit of this role, database or server, which these lift: `alter role ... set idle_in_transaction_session_timeout = 0`, "
+    "`alter role ... set transaction_timeout = 0`, `alter role ... set idle_session_timeout = 0`."
+)
+_CLOSED_WORDS = (
+    "server closed the connection unexpectedly",
+    "connection is closed",
+    "connection was closed",
+    "connection already closed",
+)
+"""What drivers say of a connection that the server has closed, if they have not read what it said."""
 _REMEDIES = {
     "42P05": _UNPREPARED,
     "26000": _UNPREPARED,
@@ -34,14 +63,51 @@ _REMEDIES = {
 }
 
 
-def explained(message: str, sqlstate: str | None) -> str:
-    """Return the server's message, with the remedy if there is one to name."""
+def explained(message: str, sqlstate: str | None, *, is_callers: bool = False) -> str:
+    """Return the server's message, with the remedy if there is one to name.
+
+    Parameters
+    ----------
+    is_callers
+        Whether the connection is the caller's, which may have done nothing for long, or be in a long transaction.
+    """
     remedy = _REMEDIES.get(sqlstate or "")
+    for (state, words), (name, does) in _LIMITS.items():
+        if sqlstate == state and words in message:
+            remedy = (
+                f"{name} {does}, and may be a setting of this role, of the database or of the server: "
+                f"`alter role ... set {name} = 0` lifts it for the role's next sessions."
+            )
+    if is_callers and sqlstate is None and any(words in message for words in _CLOSED_WORDS):
+        remedy = _CLOSED
     if sqlstate == "54000" and "NOTIFY" in message:
         remedy = _FULL_QUEUE
     if sqlstate == "22007" and '"NULL"' in message:
         remedy = "array_nulls is off in this session; run `alter role ... set array_nulls = on`."
-    return f"{message.rstrip('.')}. {remedy}" if remedy else message
+    if not remedy:
+        return message
+    # Where in the statement it was comes last.
+    message, place, statement = message.partition("\nLINE ")
+    return f"{message.rstrip('.')}. {remedy}{place}{statement}"
+
+
+def unreachable(place: str, message: str, sqlstate: str | None, given: str) -> exceptions.ConnectorException:
+    """Return adjourn's error for a connection that could not be made.
+
+    Parameters
+    ----------
+    place
+        The server.
+    message
+        What the driver says.
+    given
+        What the user has given to the connector, in words.
+    """
+    message = message.strip().rstrip(".?")
+    reason = explained(message, sqlstate)
+    if reason == message:
+        reason = f"{message}. Check that the server runs there, and {given}."
+    return exceptions.ConnectorException(f"Cannot connect to PostgreSQL ({place}): {reason}", sqlstate=sqlstate)
 
 
 def unexpected(error: Exception) -> exceptions.ConnectorException:

@@ -67,9 +67,10 @@ class Reader:
         ConnectorException
             If the database refuses, or does not answer within so many seconds.
         """
-        self.session.execute(reading.begin(min(LONGEST_QUERY, seconds), self._name))
+        limit = min(LONGEST_QUERY, seconds)
+        self.session.execute(reading.begin(limit, self._name))
         try:
-            rows = self.session.execute(self._queries[name], parameters)
+            rows = self._executed(name, parameters, limit)
         except BaseException:
             # If the connection has failed, it has rolled back by itself.
             with contextlib.suppress(ConnectorException):
@@ -77,3 +78,14 @@ class Reader:
             raise
         self.session.execute(self._rollback)
         return [json.loads(row["facts"]) for row in rows]
+
+    def _executed(self, name: str, parameters: dict[str, Any], limit: float) -> list[Row]:
+        try:
+            return self.session.execute(self._queries[name], parameters)
+        except ConnectorException as error:
+            if "statement timeout" not in str(error):
+                raise
+            # The limit is ours, and no setting of the role's.
+            raise ConnectorException(
+                f"The database has not answered within {limit:g} s: statement timeout.", sqlstate=error.sqlstate
+            ) from error

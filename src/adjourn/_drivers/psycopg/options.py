@@ -23,6 +23,7 @@ from adjourn import exceptions
 from adjourn._domain.checks import check_port, function_or
 from adjourn._domain.spelling import hint
 from adjourn._domain.time_checks import check_seconds
+from adjourn._drivers import errors
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, check_choices, connect_timeout, is_readable, unsaid
@@ -304,10 +305,8 @@ def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:
 
 def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorException:
     """Return adjourn's error for a connection that could not be made."""
-    return exceptions.ConnectorException(
-        f"Cannot connect to PostgreSQL ({place}): {str(error).strip().rstrip('.?')}. Check that the server runs there, and the "
-        "connector's host, port, dbname, user and password.",
-        sqlstate=error.sqlstate,
+    return errors.unreachable(
+        place, str(error), error.sqlstate, "the connector's host, port, dbname, user and password"
     )
 
 

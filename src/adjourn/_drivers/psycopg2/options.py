@@ -18,6 +18,7 @@ from adjourn import exceptions
 from adjourn._domain.checks import check_port, function_or
 from adjourn._domain.spelling import hint
 from adjourn._domain.time_checks import check_seconds
+from adjourn._drivers import errors
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, check_choices, connect_timeout, is_readable, unsaid
@@ -232,30 +233,29 @@ def whereabouts(connection: Mapping[str, Any]) -> str:
 
 def unreachable(error: psycopg2.Error, connection: Mapping[str, Any]) -> exceptions.ConnectorException:
     """Return adjourn's error for a connection that could not be made."""
-    return exceptions.ConnectorException(
-        f"Cannot connect to PostgreSQL ({whereabouts(connection)}): {str(error).strip().rstrip('.?')}. Check that the "
-        "server runs there, and the connector's host, port, dbname, user and password.",
-        sqlstate=error.pgcode,
+    return errors.unreachable(
+        whereabouts(connection), str(error), error.pgcode, "the connector's host, port, dbname, user and password"
     )
 
 
-def translated(error: psycopg2.Error) -> exceptions.ConnectorException:
-    """Return adjourn's error for one of psycopg2's."""
+def translated(error: psycopg2.Error, *, is_callers: bool = False) -> exceptions.ConnectorException:
+    """Return adjourn's error for one of psycopg2's, on a connection of the caller's or of the connector's."""
     message = str(error).strip() or type(error).__name__
     if isinstance(error, psycopg2.errors.UniqueViolation):
         return exceptions.UniqueViolation(message, constraint_name=error.diag.constraint_name)
-    return exceptions.ConnectorException(explained(message, error.pgcode), sqlstate=error.pgcode)
+    message = explained(message, error.pgcode, is_callers=is_callers)
+    return exceptions.ConnectorException(message, sqlstate=error.pgcode)
 
 
 @contextlib.contextmanager
-def translating() -> Iterator[None]:
-    """Turn whatever a call of psycopg2 raises into adjourn's errors."""
+def translating(*, is_callers: bool = False) -> Iterator[None]:
+    """Turn whatever a call of psycopg2 raises into adjourn's errors, on a connection of the caller's or of the connector's."""
     try:
         yield
     except exceptions.AdjournException:
         raise
     except psycopg2.Error as error:
-        raise translated(error) from error
+        raise translated(error, is_callers=is_callers) from error
     except Exception as error:
         if isinstance(error, ValueError) and "NUL" in str(error):
             # psycopg2 refuses NUL characters before Postgres can; this is Postgres's error code.

@@ -20,7 +20,7 @@ def is_drivers_own(connection: Any) -> bool:
 
 async def run_on_drivers_own_async(connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
-    with driver.translating():
+    with driver.translating(is_callers=True):
         if parameters is not None:
             text, names = numbered(statement.text)
             return [dict(row) for row in await connection.fetch(text, *map(parameters.__getitem__, names))]

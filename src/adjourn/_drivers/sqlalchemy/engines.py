@@ -23,7 +23,7 @@ from adjourn import exceptions
 from adjourn._domain.checks import is_storable
 from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.connections import remedy
-from adjourn._drivers.errors import explained, unexpected
+from adjourn._drivers.errors import explained, unexpected, unreachable
 from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
@@ -314,23 +314,25 @@ def _raw(connection: Any) -> Any:
 
 
 @contextlib.contextmanager
-def translating(place: str = "") -> Iterator[None]:
+def translating(place: str = "", *, is_callers: bool = False) -> Iterator[None]:
     """Turn the errors of SQLAlchemy and of the driver into adjourn's.
 
     Parameters
     ----------
     place
         The server, if the error arose while connecting.
+    is_callers
+        Whether the connection is the caller's.
     """
     try:
         yield
     except exceptions.AdjournException:
         raise
     except Exception as error:
-        raise translated(error, place) from error
+        raise translated(error, place, is_callers=is_callers) from error
 
 
-def translated(error: Exception, place: str = "") -> exceptions.ConnectorException:
+def translated(error: Exception, place: str = "", *, is_callers: bool = False) -> exceptions.ConnectorException:
     """Return adjourn's error for whatever SQLAlchemy or a driver raised."""
     cause = driver_error(error)
     if not isinstance(cause, SQLAlchemyError | OSError) and not _is_drivers(cause):
@@ -346,11 +348,8 @@ def translated(error: Exception, place: str = "") -> exceptions.ConnectorExcepti
             "connections for a shorter time."
         )
     elif place:
-        message = (
-            f"Cannot connect to PostgreSQL ({place}): {message.rstrip('.?')}. Check that the server runs there, and "
-            "the host, port, database, user and password of the dsn."
-        )
-    return exceptions.ConnectorException(explained(message, state), sqlstate=state)
+        return unreachable(place, message, state, "the host, port, database, user and password of the dsn")
+    return exceptions.ConnectorException(explained(message, state, is_callers=is_callers), sqlstate=state)
 
 
 def sqlstate_of(cause: Exception) -> str | None:

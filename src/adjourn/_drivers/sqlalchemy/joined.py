@@ -69,7 +69,7 @@ def run(
             f"The transaction of this {type(given).__name__} is a two-phase one. Postgres cannot prepare a transaction that notifies "
             "others, and a deferred job notifies the workers. Use a session without twophase=True, or defer after the commit."
         )
-    with engines.translating():
+    with engines.translating(is_callers=True):
         return engines.run(connection, statement, parameters)
 
 

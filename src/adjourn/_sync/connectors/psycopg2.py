@@ -287,11 +287,11 @@ def on(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is
     Parameters
     ----------
     is_owner
-        Whether the connection may be broken if the call is cancelled and the server does not answer.
+        Whether the connection may be broken if the call is cancelled and the server does not answer: it is not the caller's.
     """
 
     def body(call: Call[T]) -> T:
-        with driver.translating(), call.holding(connection):
+        with driver.translating(is_callers=not is_owner), call.holding(connection):
             return run(connection, *arguments)
 
     return runtime.guarded(made, Call(body, is_owner=is_owner))

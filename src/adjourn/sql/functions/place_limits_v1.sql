@@ -12,10 +12,10 @@ declare
     v_limit_keys text[];
     v_at record;
 begin
-    -- A job that passes a limit may leave a note at the next.
+    -- A job that passes a limit may leave a note at the next. What was paused or resumed has one page a transaction: all wait for who places.
     for v_round in 1 .. 3 loop
         with note as materialized (
-            select o.ctid as place, o.limit_id, o.limit_key from @schema.adjourn_open_limits o limit @most_notes
+            select o.ctid as place, o.limit_id, o.limit_key from @schema.adjourn_open_limits o where o.limit_id > 0 or v_round = 1 limit @most_notes
         ), chosen as materialized (
             select either.limit_id, either.limit_key from (
                 select note.limit_id, note.limit_key from note

@@ -1,7 +1,7 @@
--- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs that wait for places or hold them
--- and have not begun give way to others; of one that was resumed, jobs that were set aside go on, unless something else that they belong to is
--- paused, and of a task those whose queue a worker serves. The caller holds the placing key
--- alone. Returns how many jobs go on; if some are left, there is a note again.
+-- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs are set aside
+-- (adjourn_set_aside_v1); of one that was resumed, jobs that were set aside go on, unless something else that they belong to is paused, and of a
+-- task those whose queue a worker serves. The caller holds the placing key alone. Returns how many jobs go on; if some are left, there is a note
+-- again.
 create function @schema.adjourn_place_paused_v1(p_what text) returns integer
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
@@ -9,20 +9,12 @@ declare
     v_name text := substr(p_what, length(split_part(p_what, ':', 1)) + 2);
     v_queues text[];
     v_ids bigint[];
-    v_moved integer := 0;
 begin
     if exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
-        v_ids := array(
-            select j.id from @schema.adjourn_jobs j
-            where j.hold = @gate and case v_scope when 'queue' then j.queue = v_name else j.task_name = v_name end
-            limit @most_placed for update skip locked
-        ) || array(
-            select j.id from @schema.adjourn_jobs j
-            where j.key_slot is not null and j.hold = @ready and j.worker_id is null
-              and case v_scope when 'queue' then j.queue = v_name else j.task_name = v_name end
-            limit @most_placed for update skip locked
-        );
-        perform @schema.adjourn_park_v1(v_ids);
+        if @schema.adjourn_set_aside_v1(v_scope, v_name) then
+            insert into @schema.adjourn_open_limits (limit_id, limit_key) values (0, p_what);
+        end if;
+        return 0;
     elsif v_scope = 'task' then
         v_queues := array(
             select kind.queue from @schema.adjourn_paused_kinds_v1() kind where kind.task_name = v_name
@@ -44,15 +36,12 @@ begin
               and not exists (select from @schema.adjourn_pauses p where p.scope = 'task' and p.name = kind.task_name) limit @most_placed
         );
     end if;
-    if not exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
-        update @schema.adjourn_jobs j set
-            ready_at = now(), hold = case when j.doubts >= @apart_from then @apart else @ready end
-        where j.id = any(v_ids);
-        perform @schema.adjourn_gate_v1(v_ids);
-        v_moved := cardinality(v_ids);
-    end if;
+    update @schema.adjourn_jobs j set
+        ready_at = now(), hold = case when j.doubts >= @apart_from then @apart else @ready end
+    where j.id = any(v_ids);
+    perform @schema.adjourn_gate_v1(v_ids);
     if cardinality(v_ids) >= @most_placed then
         insert into @schema.adjourn_open_limits (limit_id, limit_key) values (0, p_what);
     end if;
-    return v_moved;
+    return cardinality(v_ids);
 end $$;

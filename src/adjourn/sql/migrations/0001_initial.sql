@@ -163,6 +163,8 @@ create index adjourn_due_rates_at on @schema.adjourn_due_rates (at);
 -- Queues and tasks whose jobs are not started.
 create table @schema.adjourn_pauses (
     scope text not null check (scope in ('queue', 'task')), name text not null, paused_at timestamptz not null default now(),
+    -- Where to go on to set its jobs aside: adjourn_set_aside_v1. Null: nowhere.
+    aside_from jsonb default '{"gate": [0, "", 0, 0], "place": [0, "", 0]}',
     primary key (scope, name)
 );
 
@@ -399,6 +401,7 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/free_slots_v1.sql
 \ir ../functions/room_v1.sql
 \ir ../functions/merge_starts_v1.sql
+\ir ../functions/set_aside_v1.sql
 \ir ../functions/place_paused_v1.sql
 \ir ../functions/free_places_v1.sql
 \ir ../functions/place_limits_v1.sql
