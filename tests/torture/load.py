@@ -199,6 +199,14 @@ class Load:
         """Let deferrers end their present calls, and wait for them."""
         self._stop(self.producers)
 
+    def probe(self) -> None:
+        """Defer jobs that look whether all places under limits are free, and wait until that is done."""
+        process = self._start("probe", ["-m", "torture.flow.probe"])
+        self.producers["probe"] = process
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOPPED)
+        self._stop(self.producers)
+
     def stop_workers(self) -> None:
         """Stop all workers gracefully, and wait for them."""
         self._stop(self.workers)
