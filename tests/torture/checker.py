@@ -142,9 +142,7 @@ def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator
             continue
         if runs[-1].claim > job.claim:
             yield f"job {job.id} was finished by claim {job.claim}, and run by later ones: {told(runs)}"
-        elif job.status == "succeeded" and not any(
-            run.claim == job.claim and may_have_succeeded(run) for run in runs
-        ):
+        elif job.status == "succeeded" and not any(run.claim == job.claim and may_have_succeeded(run) for run in runs):
             yield f"job {job.id} has succeeded by claim {job.claim}, whose body did not: {told(runs)}"
 
 

@@ -44,11 +44,20 @@ def spans(runs_of_jobs: Iterable[Sequence[Run]], names_of: Callable[[Run], Itera
 
 def beyond(ordered: Iterable[Span], most: int) -> Iterator[list[Run]]:
     """Yield the runs that ran at once, each time that one more began than may run."""
+    return (present for present in _present(ordered) if len(present) > most)
+
+
+def most_at_once(ordered: Iterable[Span]) -> int:
+    """Return how many runs ran at once."""
+    return max(map(len, _present(ordered)), default=0)
+
+
+def _present(ordered: Iterable[Span]) -> Iterator[list[Run]]:
+    """Yield who runs whenever one begins."""
     numbers = itertools.count()
     present: list[tuple[float, int, Run]] = []
     for begun, ended, run in ordered:
         while present and present[0][0] <= begun:
             heapq.heappop(present)
         heapq.heappush(present, (ended, next(numbers), run))
-        if len(present) > most:
-            yield [each for _, _, each in present]
+        yield [each for _, _, each in present]

@@ -61,6 +61,8 @@ class Deferred:
     priority: int
     queueing_lock: str | None
     is_scheduled: bool
+    same: str | None = None
+    """Its unique key."""
 
 
 @dataclass
@@ -141,6 +143,7 @@ def tell(entries: Iterable[Entry]) -> Story:
                     entry["priority"],
                     entry["queueing_lock"],
                     entry["is_scheduled"],
+                    entry.get("same"),
                 )
             case "rolled_back":
                 story.rolled_back.add(entry["key"])

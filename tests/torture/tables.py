@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 JOBS = """
     select j.id, j.task_name as task, j.status, j.claim, j.attempts, j.priority, j.lock, j.worker_id as worker,
            j.args ->> 'key' as key, (j.args ->> 'timestamp')::bigint as tick, j.scheduled_at > now() as is_scheduled,
-           coalesce(f.losses, l.losses) as losses, j.args
+           coalesce(f.losses, l.losses) as losses, j.args, j.workflow_id as workflow
     from adjourn.adjourn_all_jobs j
     left join adjourn.adjourn_jobs l on l.id = j.id and j.is_live
     left join adjourn.adjourn_finished_jobs f on f.id = j.id and not j.is_live
@@ -37,6 +37,7 @@ class JobRow:
     is_scheduled: bool | None = None
     losses: int = 0
     args: dict[str, Any] = field(default_factory=dict)
+    workflow: int | None = None
 
 
 @dataclass(frozen=True)

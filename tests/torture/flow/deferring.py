@@ -23,7 +23,7 @@ from torture.flow import graphs
 from torture.flow.shared import NARROW, TENANTS, UNIQUE_KEYS
 from torture.ledger import Ledger
 
-SHARE = 0.2
+SHARE = 0.25
 """How many of all calls are of this part. They store more jobs than others do: a third of all."""
 LOT = 4
 """How many jobs of one limit are deferred at once, so that they wait for each other."""
@@ -255,7 +255,9 @@ class FlowDeferring:
             list(nodes),
             flow.defer,
             flow.defer_async,
-            lambda stored: self._acknowledged(ask, [(name, stored.job_ids(node)[n]) for name, (node, n) in nodes.items()]),
+            lambda stored: self._acknowledged(
+                ask, [(name, stored.job_ids(node)[n]) for name, (node, n) in nodes.items()]
+            ),
         )
         return ask
 

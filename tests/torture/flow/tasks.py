@@ -32,7 +32,13 @@ def nothing_strange(context: adjourn.JobContext) -> Iterator[None]:
     """Note what no outage, rescue or rollback explains: the job is run again, and nobody would see it."""
     try:
         yield
-    except (Expected, exceptions.ConnectorException, exceptions.JobLost, exceptions.JobAborted, psycopg.OperationalError):
+    except (
+        Expected,
+        exceptions.ConnectorException,
+        exceptions.JobLost,
+        exceptions.JobAborted,
+        psycopg.OperationalError,
+    ):
         raise
     except Exception as error:
         ledger.write("strange", **run_of(context), error=f"{type(error).__name__}: {error}")
@@ -140,7 +146,7 @@ async def story_async(context: adjourn.JobContext, key: str) -> None:
     with noted(context), nothing_strange(context):
         _got(context, "first", await context.step_async("first", _call_async, context, "first"))
         _fail_sometimes()
-        ledger.write("sleeping", **run_of(context))
+        ledger.write("sleeping", **run_of(context), seconds=SLEEP)
         await context.sleep_async(SLEEP)
         ledger.write("slept", **run_of(context))
         _got(context, "event", await context.wait_for_event_async(key))
@@ -155,7 +161,7 @@ def story_sync(context: adjourn.JobContext, key: str) -> None:
         _got(context, "first", context.step("first", _call, context, "first"))
         _fail_sometimes()
         _got(context, "event", context.wait_for_event(key))
-        ledger.write("sleeping", **run_of(context))
+        ledger.write("sleeping", **run_of(context), seconds=SLEEP)
         context.sleep(SLEEP)
         ledger.write("slept", **run_of(context))
         _fail_sometimes()
