@@ -1,12 +1,14 @@
 """A program that looks whether all places are free in the end: ``python -m torture.flow.probe``.
 
-Under each limit it defers as many jobs as may run at once, which wait for each other.
+It begins when it is asked to end (SIGTERM). Under each limit it defers as many jobs as may run at once, which wait for each other.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import signal
+import threading
 
 from torture.app import app, ledger
 from torture.flow import tasks as tasks
@@ -35,4 +37,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    asked.wait()
     main()
