@@ -15,7 +15,7 @@ from faults.test_killed_workers import Workers, counted, wait_for, wait_until_fi
 from faults.test_killed_workers import workers as workers
 
 IS_THOROUGH = "ADJOURN_TEST_THOROUGH" in os.environ
-KILLS = int(os.environ.get("KK", 60 if IS_THOROUGH else 3))
+KILLS = 60 if IS_THOROUGH else 3
 FLOWS = 40 if IS_THOROUGH else 12
 
 

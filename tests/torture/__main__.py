@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 from torture.exceptions import NotRun
-from torture.report import details, recovered, row, table, write
+from torture.report import FLOW_HEAD, details, flow_row, recovered, row, table, write
 from torture.scenarios import SCENARIOS
 from torture.trial import Outcome, Trial
 
@@ -46,6 +46,7 @@ def main() -> int:
     for name in arguments.names or SCENARIOS:
         outcomes[name] = run(name, arguments.seconds, seed, arguments.keep)
     print(f"\n{table({name: row(outcome) for name, outcome in outcomes.items()})}")
+    print(f"\n{table({name: flow_row(outcome) for name, outcome in outcomes.items()}, FLOW_HEAD)}")
     if arguments.write:
         write(outcomes)
     return int(

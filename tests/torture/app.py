@@ -15,6 +15,7 @@ from typing import Any
 import adjourn
 from adjourn.events import WorkerDeclaredDead
 from torture.deferring import Deferring
+from torture.flow.shared import MOST_IN_QUEUE, NARROW, places
 from torture.ledger import Ledger
 
 MOST_ATTEMPTS = 20
@@ -27,7 +28,11 @@ def make_connector() -> Any:
     return kind(os.environ["TORTURE_DSN"], **json.loads(os.environ.get("TORTURE_OPTIONS", "{}")))
 
 
-app = adjourn.App(connector=make_connector(), import_paths=[__name__])
+app = adjourn.App(
+    connector=make_connector(),
+    import_paths=[__name__, "torture.flow.tasks"],
+    queue_limits={NARROW: adjourn.Limit(concurrency=MOST_IN_QUEUE)},
+)
 ledger = Ledger(Path(os.environ["TORTURE_LEDGER"]), f"{os.environ.get('TORTURE_NAME', 'process')}-{os.getpid()}")
 deferring = Deferring(ledger, random.Random(os.getpid()))
 
@@ -40,15 +45,18 @@ def note_death(event: WorkerDeclaredDead) -> None:
 app.events.subscribe(WorkerDeclaredDead, note_death)
 
 
+def run_of(context: adjourn.JobContext) -> dict[str, Any]:
+    """Return what names this run in the ledger."""
+    return {"job": context.job.id, "claim": context.job.claim, "pid": os.getpid()}
+
+
 @contextlib.contextmanager
-def noted(context: adjourn.JobContext) -> Iterator[None]:
+def noted(context: adjourn.JobContext, **facts: Any) -> Iterator[None]:
     """Note the begin of a body, and how it ends."""
-    job = context.job
-    run = {"job": job.id, "claim": job.claim, "pid": os.getpid()}
+    job, run = context.job, run_of(context)
     claimed = job.started_at.timestamp() if job.started_at else 0.0
-    ledger.write(
-        "begin", **run, task=job.task_name, lock=job.lock, attempt=job.attempts, worker=job.worker_id, claimed=claimed
-    )
+    facts |= {"task": job.task_name, "lock": job.lock, "attempt": job.attempts, "worker": job.worker_id}
+    ledger.write("begin", **run, **facts, claimed=claimed, places=places(job.task_name, job.queue, job.task_kwargs))
     how = "raised"
     try:
         yield

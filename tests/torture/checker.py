@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+from torture.flow import checks as flow
 from torture.ledger import Entry
+from torture.spans import beyond, spans
+from torture.story import FAR, Deferred, Story, may_have_succeeded, tell, told
 from torture.tables import JobRow, Tables
 
 TICKS = {"tick": 1}
@@ -19,83 +22,10 @@ TICKS = {"tick": 1}
 PERIODIC = {*TICKS, "locked_tick"}
 FAILS = {"fails"}
 """Tasks that always fail."""
+JUDGED = {"node_async", "node_sync"}
+"""Tasks of workflows, of which some are to fail or to be cancelled: `torture.flow.workflows` judges their ends."""
 TICK_GRACE = 4.0
 """Seconds around a fault, and at both ends of a run, in which a tick may be missing."""
-FAR = float("inf")
-
-
-@dataclass
-class Run:
-    """One run of a job's body.
-
-    Attributes
-    ----------
-    begun, ended
-        By the monotonic clock. A run that did not end because its process was killed ended then.
-    how
-        How the body ended, by its own account; None if it did not say.
-    claimed
-        When the database gave the job to the worker, by the database's clock.
-    """
-
-    job: int
-    claim: int
-    task: str
-    lock: str | None
-    pid: int
-    begun: float
-    claimed: float
-    ended: float = FAR
-    how: str | None = None
-
-
-@dataclass
-class Deferred:
-    """One call of ``defer`` that was answered with an id."""
-
-    job: int
-    key: str
-    asked: float
-    acknowledged: float
-    acknowledged_wall: float
-    lock: str | None
-    priority: int
-    queueing_lock: str | None
-    is_scheduled: bool
-
-
-@dataclass
-class Story:
-    """What a ledger tells, put together.
-
-    Attributes
-    ----------
-    runs
-        The runs of each job, in the order of their claims.
-    deferred
-        The acknowledged defers, by the job's id.
-    rolled_back
-        The keys of the jobs that were deferred in transactions that were rolled back.
-    faults
-        The times, by the wall clock, in which the servers or all workers were disturbed.
-    killed
-        When each process was killed.
-    paused
-        The processes that were stopped for a while.
-    declared_dead
-        When each process has learnt last that it was declared dead.
-    """
-
-    runs: dict[int, list[Run]] = field(default_factory=lambda: defaultdict(list))
-    deferred: dict[int, Deferred] = field(default_factory=dict)
-    rolled_back: set[str] = field(default_factory=set)
-    faults: list[tuple[float, float]] = field(default_factory=list)
-    killed: dict[int, float] = field(default_factory=dict)
-    paused: set[int] = field(default_factory=set)
-    declared_dead: dict[int, float] = field(default_factory=dict)
-    served: tuple[float, float] | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-    strange: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -119,68 +49,6 @@ class Verdict:
         return sum(map(len, self.faults.values()))
 
 
-def tell(entries: Iterable[Entry]) -> Story:
-    """Put the entries of a ledger together."""
-    entries = list(entries)
-    story = Story()
-    # A worker's wall clock may be wrong on purpose, and its monotonic one is not.
-    to_wall = next((entry.wall - entry.monotonic for entry in entries if entry.process == "bench"), 0.0)
-    open_runs: dict[tuple[int, int, int], Run] = {}
-    for entry in entries:
-        story.counts[entry.event] += 1
-        match entry.event:
-            case "begin":
-                run = Run(
-                    entry["job"],
-                    entry["claim"],
-                    entry["task"],
-                    entry["lock"],
-                    entry["pid"],
-                    entry.monotonic,
-                    entry["claimed"],
-                )
-                story.runs[run.job].append(run)
-                open_runs[run.job, run.claim, run.pid] = run
-            case "end":
-                run = open_runs.pop((entry["job"], entry["claim"], entry["pid"]))
-                run.ended, run.how = entry.monotonic, entry["how"]
-            case "acknowledged":
-                story.deferred[entry["job"]] = Deferred(
-                    entry["job"],
-                    entry["key"],
-                    entry["asked"],
-                    entry.monotonic,
-                    entry.monotonic + to_wall,
-                    entry["lock"],
-                    entry["priority"],
-                    entry["queueing_lock"],
-                    entry["is_scheduled"],
-                )
-            case "rolled_back":
-                story.rolled_back.add(entry["key"])
-            case "strange":
-                story.strange.append(f"{entry.process}: {entry['error']}")
-            case "killed":
-                story.killed[entry["pid"]] = entry.monotonic
-            case "paused":
-                story.paused.add(entry["pid"])
-            case "declared dead":
-                story.declared_dead[entry["pid"]] = entry.monotonic
-            case "disturbed":
-                story.faults.append((entry.wall, FAR))
-            case "undisturbed":
-                story.faults[-1] = (story.faults[-1][0], entry.wall)
-            case "served":
-                story.served = (entry.wall, FAR)
-            case "stopping" if story.served:
-                story.served = (story.served[0], entry.wall)
-    for run in open_runs.values():
-        run.ended = story.killed.get(run.pid, FAR)
-    for runs in story.runs.values():
-        runs.sort(key=lambda run: (run.claim, run.begun))
-    return story
-
-
 def check(entries: Iterable[Entry], tables: Tables) -> Verdict:
     """Compare a ledger with the tables."""
     story = tell(entries)
@@ -189,6 +57,7 @@ def check(entries: Iterable[Entry], tables: Tables) -> Verdict:
     story.counts["runs"] = sum(map(len, story.runs.values()))
     story.counts["jobs"] = len(jobs)
     story.counts["rescues"] = sum(row.losses for row in tables.jobs)
+    story.counts.update(flow.counts(story, jobs, tables))
     return Verdict(faults, story.counts)
 
 
@@ -228,14 +97,15 @@ def stuck(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str
 def failed(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
     """A job failed, or was aborted or cancelled, although its body ends in success."""
     for job in jobs.values():
-        if job.status in ("failed", "aborted", "cancelled") and not (job.status == "failed" and job.task in FAILS):
+        is_meant = job.task in JUDGED or (job.status == "failed" and job.task in FAILS)
+        if job.status in ("failed", "aborted", "cancelled") and not is_meant:
             yield f"job {job.id} ({job.task}) has {job.status}, losses {job.losses}"
 
 
 def never_ran(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
     """A job has succeeded, although no body of it ended in success."""
     for job in jobs.values():
-        if job.status == "succeeded" and not any(run.how == "succeeded" for run in story.runs.get(job.id, ())):
+        if job.status == "succeeded" and not any(map(may_have_succeeded, story.runs.get(job.id, ()))):
             yield f"job {job.id} ({job.task}) has succeeded, and no run of it has"
 
 
@@ -243,7 +113,7 @@ def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
     """A job ran twice by one claim, or ran again although no retry, rescue or stop explains it."""
     for id_, runs in story.runs.items():
         if len({run.claim for run in runs}) < len(runs):
-            yield f"job {id_} was run twice by one claim: {_told(runs)}"
+            yield f"job {id_} was run twice by one claim: {told(runs)}"
         rerun = [run for run in runs[:-1] if run.how not in ("raised", "cancelled")]
         # A job that was claimed ahead, and has begun since, counts no loss when its worker dies.
         lost = sum(
@@ -251,7 +121,7 @@ def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
             for run in rerun
         )
         if rerun and (id_ not in jobs or len(rerun) > max(jobs[id_].losses, lost)):
-            yield f"job {id_} was run {len(runs)} times, losses {jobs[id_].losses if id_ in jobs else '?'}: {_told(runs)}"
+            yield f"job {id_} was run {len(runs)} times, losses {jobs[id_].losses if id_ in jobs else '?'}: {told(runs)}"
 
 
 def rescued_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
@@ -261,7 +131,7 @@ def rescued_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> It
     for id_, runs in story.runs.items():
         for run in runs[:-1]:
             if run.how not in ("raised", "cancelled") and run.pid not in story.killed.keys() | story.paused:
-                yield f"job {id_} was taken from process {run.pid}, which was well: {_told(runs)}"
+                yield f"job {id_} was taken from process {run.pid}, which was well: {told(runs)}"
 
 
 def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
@@ -271,9 +141,9 @@ def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator
         if job.status in ("todo", "doing") or not runs:
             continue
         if runs[-1].claim > job.claim:
-            yield f"job {job.id} was finished by claim {job.claim}, and run by later ones: {_told(runs)}"
-        elif job.status == "succeeded" and not any(run.claim == job.claim and run.how == "succeeded" for run in runs):
-            yield f"job {job.id} has succeeded by claim {job.claim}, whose body did not: {_told(runs)}"
+            yield f"job {job.id} was finished by claim {job.claim}, and run by later ones: {told(runs)}"
+        elif job.status == "succeeded" and not any(run.claim == job.claim and may_have_succeeded(run) for run in runs):
+            yield f"job {job.id} has succeeded by claim {job.claim}, whose body did not: {told(runs)}"
 
 
 def stale_begin(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
@@ -281,7 +151,7 @@ def stale_begin(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterat
     for id_, runs in story.runs.items():
         for earlier, later in itertools.pairwise(runs):
             if earlier.begun > later.begun:
-                yield f"job {id_} was begun by claim {earlier.claim} after claim {later.claim} had begun: {_told(runs)}"
+                yield f"job {id_} was begun by claim {earlier.claim} after claim {later.claim} had begun: {told(runs)}"
 
 
 def vanished(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
@@ -289,7 +159,7 @@ def vanished(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[
     for id_, runs in story.runs.items():
         for run in runs:
             if run.ended == FAR:
-                yield f"job {id_} began in process {run.pid}, and did not end: {_told(runs)}"
+                yield f"job {id_} began in process {run.pid}, and did not end: {told(runs)}"
 
 
 # Locks
@@ -301,28 +171,9 @@ def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
     A run that was rescued counts until the same job runs again, or one that had ended before it in the same process and was
     rescued with it: what a worker that was taken for dead still does cannot be stopped.
     """
-    by_lock: dict[str, list[tuple[float, float, Run]]] = defaultdict(list)
-    again: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
-    for runs in story.runs.values():
-        for run, later in itertools.pairwise(runs):
-            if run.lock is not None:
-                again[run.lock, run.pid].append((run.ended, later.begun))
-    for runs in story.runs.values():
-        following: list[Run | None] = [*runs[1:], None]
-        for run, after in zip(runs, following, strict=True):
-            if run.lock is not None and (after is None or run.begun <= after.begun):
-                ends = [run.ended]
-                if after is not None:
-                    before = (begun for ended, begun in again[run.lock, run.pid] if ended <= run.begun < begun)
-                    ends += [after.begun, *before]
-                by_lock[run.lock].append((run.begun, min(ends), run))
-    for lock, spans in by_lock.items():
-        spans.sort(key=lambda span: span[:2])
-        longest = spans[0]
-        for span in spans[1:]:
-            if span[0] < longest[1]:
-                yield f"lock {lock}: {_told([longest[2], span[2]])}"
-            longest = max(longest, span, key=lambda each: each[1])
+    for lock, ordered in spans(story.runs.values(), lambda run: [] if run.lock is None else [run.lock]).items():
+        for runs in beyond(ordered, 1):
+            yield f"lock {lock}: {told(runs)}"
 
 
 def inversion(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
@@ -416,13 +267,6 @@ def sessions_left(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iter
     yield from tables.sessions
 
 
-def _told(runs: Sequence[Run]) -> str:
-    return "; ".join(
-        f"job {run.job} claim {run.claim} pid {run.pid} {run.begun:.3f}-{run.ended:.3f} {run.how or 'no end'}"
-        for run in runs
-    )
-
-
 CHECKS: dict[str, Callable[[Story, dict[int, JobRow], Tables], Iterator[str]]] = {
     "lost": lost,
     "left waiting": left,
@@ -444,4 +288,5 @@ CHECKS: dict[str, Callable[[Story, dict[int, JobRow], Tables], Iterator[str]]] =
     "doubled ticks": doubled_tick,
     "lost ticks": lost_tick,
     "sessions left": sessions_left,
+    **flow.CHECKS,
 }

@@ -99,6 +99,7 @@ class Load:
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._began: dict[str, float] = {}
         self.producers: dict[str, subprocess.Popen[bytes]] = {}
+        self.probes: dict[str, subprocess.Popen[bytes]] = {}
         self._number = 0
 
     def start(self) -> None:
@@ -108,6 +109,7 @@ class Load:
         for colour in ("async", "sync"):
             name = f"deferrer-{colour}"
             self.producers[name] = self._start(name, ["-m", "torture.producer", colour, str(self.plan.rate)])
+        self.probes["probe"] = self._start("probe", ["-m", "torture.flow.probe"])
 
     def start_worker(self) -> None:
         """Start another worker."""
@@ -199,6 +201,10 @@ class Load:
         """Let deferrers end their present calls, and wait for them."""
         self._stop(self.producers)
 
+    def probe(self) -> None:
+        """Defer jobs that look whether all places under limits are free, and wait until that is done."""
+        self._stop(self.probes)
+
     def stop_workers(self) -> None:
         """Stop all workers gracefully, and wait for them."""
         self._stop(self.workers)
@@ -225,7 +231,7 @@ class Load:
 
     def end(self) -> None:
         """End everything at once, whatever state it is in."""
-        for process in (*self.workers.values(), *self.producers.values()):
+        for process in (*self.workers.values(), *self.producers.values(), *self.probes.values()):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.wait()

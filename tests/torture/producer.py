@@ -12,7 +12,9 @@ import time
 
 import psycopg
 
-from torture.app import app, deferring
+from torture.app import app, deferring, ledger
+from torture.flow import tasks as tasks  # they are declared when the module is imported
+from torture.flow.deferring import EVENTS_SENT, FlowDeferring
 
 PARALLEL = 3
 """How many calls a producer has under way at a time."""
@@ -20,6 +22,7 @@ PAUSE = 0.1
 """Seconds to wait after a defer that has failed."""
 
 stopping = threading.Event()
+flow = FlowDeferring(app, ledger, random.Random(os.getpid()))
 
 
 def choose_way(chance: random.Random) -> str:
@@ -36,8 +39,10 @@ async def produce_async(rate: float) -> None:
 async def _produce_async(chance: random.Random, rate: float) -> None:
     connection: psycopg.AsyncConnection | None = None
     while not stopping.is_set():
-        way = choose_way(chance)
-        if way == "one":
+        way, is_flow = choose_way(chance), flow.is_chosen()
+        if is_flow and way != "transaction":
+            well = await flow.ask_async(flow.choose())
+        elif way == "one":
             well = await deferring.defer_async(app)
         elif way == "batch":
             well = await deferring.batch_async(app)
@@ -47,13 +52,20 @@ async def _produce_async(chance: random.Random, rate: float) -> None:
                     connection = await psycopg.AsyncConnection.connect(
                         os.environ["TORTURE_OWN_DSN"], prepare_threshold=None
                     )
-                well = await deferring.in_transaction_async(app, connection)
+                if is_flow:
+                    well = await flow.ask_async(flow.choose(in_transaction=True), connection)
+                else:
+                    well = await deferring.in_transaction_async(app, connection)
             except psycopg.OperationalError:
                 well = False
             if not well and connection is not None:
                 await connection.close()
                 connection = None
         await asyncio.sleep(chance.expovariate(rate) if well else PAUSE)
+    deadline = time.monotonic() + EVENTS_SENT
+    while time.monotonic() < deadline and (event := flow.next_event(now=True)):
+        if not await flow.ask_async(event):
+            await asyncio.sleep(PAUSE)
     if connection is not None:
         await connection.close()
 
@@ -71,8 +83,10 @@ def produce(rate: float) -> None:
 def _produce(chance: random.Random, rate: float) -> None:
     connection: psycopg.Connection | None = None
     while not stopping.is_set():
-        way = choose_way(chance)
-        if way == "one":
+        way, is_flow = choose_way(chance), flow.is_chosen()
+        if is_flow and way != "transaction":
+            well = flow.ask(flow.choose())
+        elif way == "one":
             well = deferring.defer(app)
         elif way == "batch":
             well = deferring.batch(app)
@@ -80,13 +94,20 @@ def _produce(chance: random.Random, rate: float) -> None:
             try:
                 if connection is None:
                     connection = psycopg.connect(os.environ["TORTURE_OWN_DSN"], prepare_threshold=None)
-                well = deferring.in_transaction(app, connection)
+                if is_flow:
+                    well = flow.ask(flow.choose(in_transaction=True), connection)
+                else:
+                    well = deferring.in_transaction(app, connection)
             except psycopg.OperationalError:
                 well = False
             if not well and connection is not None:
                 connection.close()
                 connection = None
         time.sleep(chance.expovariate(rate) if well else PAUSE)
+    deadline = time.monotonic() + EVENTS_SENT
+    while time.monotonic() < deadline and (event := flow.next_event(now=True)):
+        if not flow.ask(event):
+            time.sleep(PAUSE)
     if connection is not None:
         connection.close()
 

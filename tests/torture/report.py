@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torture.checker import CHECKS
@@ -22,13 +23,24 @@ COLUMNS = {
     "run again after": "runs after",
     "defer again after": "defers after",
 }
+FLOW_COLUMNS = {
+    "limited": "limited",
+    "rated": "rated",
+    "unique": "unique",
+    "not stored": "not stored",
+    "workflows": "workflows",
+    "steps": "steps",
+    "events": "events",
+    "effects": "effects",
+}
 SECONDS = {"longest pause", "longest defer", "run again after", "defer again after"}
-HEAD = [["scenario", *COLUMNS.values(), "faults", "log"], ["---", *["---:"] * (len(COLUMNS) + 2)]]
+HEAD = ["scenario", *COLUMNS.values(), "faults", "log"]
+FLOW_HEAD = ["scenario", *FLOW_COLUMNS.values()]
 
 
-def table(rows: dict[str, list[str]]) -> str:
-    """Return the table in Markdown."""
-    lines = [*HEAD, *[[name, *cells] for name, cells in rows.items()]]
+def table(rows: dict[str, list[str]], head: list[str] = HEAD) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *[[name, *cells] for name, cells in rows.items()]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -39,6 +51,13 @@ def row(outcome: Outcome | Exception) -> list[str]:
         return [f"{told}: {outcome}", *[""] * (len(COLUMNS) + 1)]
     faults = (outcome.verdict.total, outcome.complaints.total())
     return [*[_cell(column, outcome) for column in COLUMNS], *map(str, faults)]
+
+
+def flow_row(outcome: Outcome | Exception) -> list[str]:
+    """Return a scenario's row of the table of limits, unique jobs, workflows and what lasts."""
+    if isinstance(outcome, Exception):
+        return [""] * len(FLOW_COLUMNS)
+    return [f"{outcome.verdict.counts[column]:,}" for column in FLOW_COLUMNS]
 
 
 def _cell(column: str, outcome: Outcome) -> str:
@@ -82,15 +101,32 @@ def checks_listed() -> str:
 def write(outcomes: dict[str, Outcome | Exception], page: Path = PAGE) -> None:
     """Write rows into the page's table, in which others stay, and the list of scenarios and of checks."""
     text = page.read_text(encoding="utf-8")
-    rows = _rows(_between(text, "table")) | {name: row(outcome) for name, outcome in outcomes.items()}
-    ordered = {name: rows[name] for name in SCENARIOS if name in rows}
-    parts = {"table": table(ordered), "scenarios": scenarios_listed(), "checks": checks_listed()}
+    parts = {name: _table(text, name, head, cells, outcomes) for name, (head, cells) in TABLES.items()}
+    parts |= {"scenarios": scenarios_listed(), "checks": checks_listed()}
     patroni = outcomes.get("patroni")
     if isinstance(patroni, Outcome):
         parts["patroni"] = recovered(patroni)
     for name, part in parts.items():
         text = text.replace(_section(name, _between(text, name)), _section(name, f"\n{part.strip()}\n\n"))
     page.write_text(text, encoding="utf-8")
+
+
+TABLES: dict[str, tuple[list[str], Callable[[Outcome | Exception], list[str]]]] = {
+    "table": (HEAD, row),
+    "table of flow": (FLOW_HEAD, flow_row),
+}
+
+
+def _table(
+    text: str,
+    name: str,
+    head: list[str],
+    cells: Callable[[Outcome | Exception], list[str]],
+    outcomes: dict[str, Outcome | Exception],
+) -> str:
+    """Return one of the page's tables with rows for these outcomes, and those that it has for other scenarios."""
+    rows = _rows(_between(text, name)) | {scenario: cells(outcome) for scenario, outcome in outcomes.items()}
+    return table({scenario: rows[scenario] for scenario in SCENARIOS if scenario in rows}, head)
 
 
 def _section(name: str, text: str) -> str:
@@ -103,7 +139,7 @@ def _between(text: str, name: str) -> str:
 
 def _rows(markdown: str) -> dict[str, list[str]]:
     found = {}
-    for line in markdown.strip().splitlines()[len(HEAD) :]:
+    for line in markdown.strip().splitlines()[2:]:
         name, *cells = (cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|"))
         found[name] = cells
     return found

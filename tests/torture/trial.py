@@ -30,6 +30,10 @@ SESSIONS_GONE = 10.0
 SESSIONS = f"""
     select format('%s, %s, %s', application_name, state, left(query, 80)) from pg_stat_activity where {NOT_OURS}
 """.encode()
+LEFT = """
+    select exists (select from adjourn.adjourn_jobs where args ? 'key')
+        or exists (select from adjourn.adjourn_workflows where finished_at is null)
+"""
 
 
 @dataclass
@@ -143,6 +147,7 @@ class Trial:
         look = observed or (lambda: dsn)
         load = Load(Plan(dsn, **{**plan, **self.plan}), self._notes, self.ledger, self.chance)
         try:
+            self._at(look, tables.make_effects)
             load.start()
             self._wait_for_work()
             self.ledger.write("served")
@@ -153,12 +158,20 @@ class Trial:
             self._wait_for_answers()
             load.stop_producers()
             self._drain(look)
+            load.probe()
+            self._drain(look)
             self.ledger.write("stopping")
             load.stop_workers()
             and_end()
             self.outcome = self._judge(look)
+            self._at(look, tables.remove_effects)
         finally:
             load.end()
+
+    @staticmethod
+    def _at(look: Callable[[], str], act: Callable[[psycopg.Connection], None]) -> None:
+        with psycopg.connect(look(), autocommit=True, connect_timeout=10, application_name="bench") as connection:
+            act(connection)
 
     def _wait_for_work(self) -> None:
         deadline = time.monotonic() + 60
@@ -184,10 +197,7 @@ class Trial:
                 contextlib.suppress(psycopg.OperationalError),
                 psycopg.connect(look(), connect_timeout=2, application_name="bench") as connection,
             ):
-                row = connection.execute(
-                    "select exists (select from adjourn.adjourn_jobs where args ? 'key')"
-                ).fetchone()
-                if row == (False,):
+                if connection.execute(LEFT).fetchone() == (False,):
                     return
             time.sleep(0.2)
 

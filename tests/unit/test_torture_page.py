@@ -15,7 +15,7 @@ from torture.trial import Outcome
 
 def made_up(jobs: int) -> Outcome:
     figures = {**dict.fromkeys(COLUMNS, 0.0), "jobs": jobs}
-    return Outcome(Verdict({}, Counter()), Counter(), figures, [(1.04, 2.0), (0.5, 3.0)])
+    return Outcome(Verdict({}, Counter(limited=jobs + 1)), Counter(), figures, [(1.04, 2.0), (0.5, 3.0)])
 
 
 def test_the_page_lists_all_scenarios_and_all_checks() -> None:
@@ -30,7 +30,7 @@ def test_a_row_of_the_table_is_replaced_and_others_stay(tmp_path: Path) -> None:
     write({"quiet": made_up(1111), "patroni": made_up(2222)}, page)
     write({"quiet": made_up(3333), "killed workers": NotRun("there is no kill")}, page)
     lines = page.read_text(encoding="utf-8").splitlines()
-    assert [line.split(" | ")[1] for line in lines if line.startswith("| quiet |")] == ["3,333"]
+    assert [line.split(" | ")[1] for line in lines if line.startswith("| quiet |")] == ["3,333", "3,334"]
     assert any(line.startswith("| patroni | 2,222 |") for line in lines)
     assert any(line.startswith("| killed workers | not run: there is no kill |") for line in lines)
     assert "the first job began after 1.0, 0.5 s, and both deferrers were answered after 2.0, 3.0 s." in " ".join(lines)
