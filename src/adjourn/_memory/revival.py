@@ -185,6 +185,7 @@ def _renewed(tables: Tables, job: JobRow, pending: int, failed: int) -> JobRow:
         losses=0,
         doubts=0,
         unknown_since=None,
+        ready_at=tables.now,
         abort_requested=False,
         awaited_event=None,
         claimed_ahead=False,
