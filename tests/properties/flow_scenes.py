@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, Suspended
 from adjourn._domain.workflows import Planned
-from properties.flow_model import ANY_FAILED, RUNNING, SUCCEEDED, Known, Numbers
+from properties.flow_model import ALL_DONE, ANY_FAILED, RUNNING, SUCCEEDED, Known, Numbers
 
 if TYPE_CHECKING:
     from properties.test_flow import Machine, New, Simulated
@@ -393,8 +393,44 @@ def a_cancelled_job_counts_for_its_workflow(s: Scene) -> None:
 
 @scene
 def a_job_that_is_not_needed_does_not_count(s: Scene) -> None:
-    good, *_ = s.workflow([], [0], [1], [1, 0], rules={1: ANY_FAILED})
+    waits: list[list[int]] = [[], [0], [1], [1, 0], [1], [3], [1, 0]]
+    good, *others = s.workflow(*waits, rules={1: ANY_FAILED, 4: ANY_FAILED, 5: ANY_FAILED, 6: ALL_DONE})
     s.end(good)
+    s.place()
+    assert [s.job(id_).status for id_ in others[:-1]] == ["cancelled"] * 5
+    s.end(others[-1])
+    s.place()
+
+
+@scene
+def one_that_was_not_needed_ends_before_or_after_a_failure(s: Scene) -> None:
+    for is_first in (True, False):
+        good, bad, _, child, repairs = s.workflow([], [], [0], [2, 1], [3], rules={2: ANY_FAILED, 4: ANY_FAILED})
+        s.take()
+        for id_ in (good, bad) if is_first else (bad, good):
+            s.end(id_, status=SUCCEEDED if id_ == good else "failed")
+            s.place()
+        assert s.job(child).status == "cancelled"
+        s.end(repairs)
+        s.place()
+        s.again(bad)
+        s.end(bad)
+        s.place()
+
+
+@scene
+def a_job_runs_again_beside_one_that_was_not_needed(s: Scene) -> None:
+    good, bad, helps, child, _ = s.workflow([], [], [0], [2, 1], [2, 1], rules={2: ANY_FAILED, 4: ANY_FAILED})
+    s.take()
+    s.end(good)
+    s.place()
+    s.again(helps)
+    s.end(helps, status="failed")
+    s.end(bad)
+    s.place()
+    s.again(helps)
+    s.end(helps)
+    s.again(child)
     s.place()
 
 
