@@ -151,7 +151,9 @@ class Workflow:
         run_if
             When it runs: ``"all_succeeded"`` (the default) once all of them have succeeded; if one ends otherwise, it is cancelled at
             once, and so are those that wait for it. ``"all_done"`` once all have ended, however. ``"any_failed"`` once all have ended
-            and one has not succeeded; otherwise it is cancelled.
+            and one has failed, was cancelled or aborted; otherwise it is cancelled, since it was not needed. That is no failure: one that
+            waits for it with ``"any_failed"`` is not needed for its sake, one with ``"all_succeeded"`` neither, unless another that it
+            waits for fails.
         task_kwargs
             Its arguments, beside those of ``configure``.
 

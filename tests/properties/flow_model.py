@@ -40,8 +40,8 @@ class Known:
     """The event that it waits for."""
     flow: int | None = None
     parents: set[int] = dataclasses.field(default_factory=set)
-    heard: dict[int, bool] = dataclasses.field(default_factory=dict)
-    """Which of its parents have ended, and whether they have succeeded."""
+    heard: dict[int, bool | None] = dataclasses.field(default_factory=dict)
+    """Which of its parents have ended, and whether they have succeeded; None for those that were not needed."""
     forgiven: set[int] = dataclasses.field(default_factory=set)
     """Which of its parents have failed, when somebody ran it by hand all the same."""
     is_forced: bool = False
@@ -85,13 +85,15 @@ class Known:
             return "runs" if self.arrived is None or self.arrived >= self.awaited else "waits"
         return "runs" if self.is_forced else self.judge(self.heard)
 
-    def judge(self, heard: dict[int, bool]) -> str:
+    def judge(self, heard: dict[int, bool | None]) -> str:
         """What its rule makes of the ends of its parents."""
-        failed = not all(heard.values())
+        failed = False in heard.values()
         if self.run_if is None and failed:
             return "cancelled"
         if len(heard) < len(self.parents):
             return "waits"
+        if self.run_if is None:
+            return "cancelled" if None in heard.values() else "runs"
         return "cancelled" if self.parents and self.run_if == ANY_FAILED and not failed else "runs"
 
     @property
@@ -119,8 +121,8 @@ class Flow:
         self.open_flows: set[int] = set()
         self.keys: dict[str, int] = {}
         self.sent: dict[str, str] = {}
-        self.needless_by_id: dict[int, bool | None] = {}
-        """Of jobs that were cancelled because of others: whether they were not needed, as nothing had failed."""
+        self.needless: set[int] = set()
+        """Jobs that were cancelled because nothing had failed, so that they were not needed."""
         self.gone: set[int] = set()
         """Jobs that have ended and were deleted."""
 
@@ -132,7 +134,7 @@ class Flow:
         for parent in job.parents:
             found = self.jobs[parent]
             if parent in self.gone or found.status not in (WAITING, RUNNING):
-                job.heard[parent] = found.status == SUCCEEDED and parent not in self.gone
+                job.heard[parent] = self.end_of(parent) if parent not in self.gone else False
 
     def defers_unique(self, key: str, policy: str) -> tuple[str, int | None]:
         """A job comes that may be there already; return what must become of it, and the id of the one that is there."""
@@ -147,14 +149,20 @@ class Flow:
     def ends(self, job: Known, status: str, cause: str | None = None) -> None:
         """A job has ended, and those that wait for it hear of it: only the first time, unless they wait for it once more."""
         job.status, job.worker, job.awaits, job.cause = status, None, None, cause
-        self.notes_why(job)
+        self.needless.discard(job.id)
+        if cause == "jobs" and False not in job.heard.values():
+            self.needless.add(job.id)
         if status == SUCCEEDED:
             job.steps = {}
         for child in self.jobs.values():
             if job.id in child.parents:
-                child.heard.setdefault(job.id, status == SUCCEEDED)
+                child.heard.setdefault(job.id, self.end_of(job.id))
             if child.arrived is not None and job.id in child.awaited:
                 child.arrived.add(job.id)
+
+    def end_of(self, id_: int) -> bool | None:
+        """Whether a job that has ended has succeeded; None if it was not needed."""
+        return None if id_ in self.needless else self.jobs[id_].status == SUCCEEDED
 
     def runs_again(self, job: Known, *, due: bool) -> None:
         """A job that has not ended is retried by hand."""
@@ -191,10 +199,10 @@ class Flow:
             self.cancelled_flows.discard(other or 0)
         return again
 
-    def known(self, job: Known, again: set[int]) -> dict[int, bool]:
+    def known(self, job: Known, again: set[int]) -> dict[int, bool | None]:
         """How its parents have ended, but for those that run again; one that was deleted does not count."""
         ended = {id_ for id_ in job.parents - again if self.jobs[id_].status not in (WAITING, RUNNING)}
-        return {id_: self.jobs[id_].status == SUCCEEDED or id_ in job.forgiven | self.gone for id_ in ended}
+        return {id_: True if id_ in job.forgiven | self.gone else self.end_of(id_) for id_ in ended}
 
     def comes_back(self, job: Known, again: set[int], *, is_forced: bool, due: bool) -> None:
         job.heard, job.is_forced, job.is_late = self.known(job, again), False, False
@@ -207,6 +215,7 @@ class Flow:
         if is_forced or job.expires == "now":
             job.expires = ""
         job.status, job.awaits, job.deaths, job.cause = WAITING, None, 0, None
+        self.needless.discard(job.id)
         job.arrived, job.has_begun, job.is_told = None, False, True
         job.is_watched = self.has_children(job)
 
@@ -237,41 +246,19 @@ class Flow:
         failed = sum(job.status in ("failed", "aborted") for job in members)
         return len(members), left, failed, flow in self.open_flows, self.has_ended(flow)
 
-    def status_may_be(self, flow: int) -> set[str]:
-        """Return which statuses a workflow may have: more than one if it depends on which of two parents has ended first."""
+    def status_of(self, flow: int) -> str:
+        """Return which status a workflow must have."""
         if flow in self.cancelled_flows:
-            return {"cancelled"}
+            return "cancelled"
         if not self.has_ended(flow):
-            return {"running"}
+            return "running"
         if any(job.status in ("failed", "aborted") for job in self.members(flow)):
-            return {"failed"}
-        few, many = self.cancelled_of(flow)
-        return {"cancelled"} if few else {"cancelled", SUCCEEDED} if many else {SUCCEEDED}
+            return "failed"
+        return "cancelled" if self.cancelled_of(flow) else SUCCEEDED
 
-    def cancelled_of(self, flow: int) -> tuple[int, int]:
-        """Return how many jobs of a workflow were cancelled at least, and at most, without those that were not needed."""
-        cancelled = [job for job in self.members(flow) if job.status == "cancelled"]
-        return sum(self.needless(job) is False for job in cancelled), sum(not self.needless(job) for job in cancelled)
-
-    def needless(self, job: Known) -> bool | None:
-        """Return whether a job was cancelled because nothing had failed; None if that depends on which parent has ended first."""
-        if job.id not in self.needless_by_id:
-            return False
-        return self.needless_by_id[job.id]
-
-    def notes_why(self, job: Known) -> None:
-        """Remember whether a job that has just been cancelled because of others was not needed."""
-        if job.cause != "jobs":
-            self.needless_by_id.pop(job.id, None)
-        elif all(job.heard.values()):
-            self.needless_by_id[job.id] = True
-        else:
-            kinds = {
-                self.needless(self.jobs[id_]) if self.jobs[id_].status == "cancelled" else False
-                for id_, good in job.heard.items()
-                if not good
-            }
-            self.needless_by_id[job.id] = kinds.pop() if len(kinds) == 1 else None
+    def cancelled_of(self, flow: int) -> int:
+        """Return how many jobs of a workflow were cancelled, without those that were not needed."""
+        return sum(job.status == "cancelled" and job.id not in self.needless for job in self.members(flow))
 
     def time_passes(self) -> None:
         """What was scheduled is due, and the periods of all rates are over."""

@@ -9,6 +9,7 @@ import pytest
 
 import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import Ended, HandedBack, Retried
 from adjourn.exceptions import InvalidOption
 from adjourn.testing import InMemoryConnector
 from support.bench import Bench
@@ -84,7 +85,14 @@ async def test_a_unique_job_that_is_replaced_gets_by_waiting_what_any_other_gets
     assert await priorities(app, [job_id]) == [2]
 
 
-async def test_a_job_that_is_run_again_ages_as_in_the_database(
+async def claim(manager: AsyncWorkerManager) -> tuple[int, dict[int, int]]:
+    """Have a worker of its own claim all ready jobs, and return its id and the claims by the ids of the jobs."""
+    worker = await manager.register_worker_async("simulated", None, 600)
+    exchanged = await manager.exchange_async(worker, [], limit=10, queues=None)
+    return worker, {job.id or 0: job.claim for job in exchanged.jobs}
+
+
+async def test_a_job_that_is_run_again_by_hand_waits_anew(
     app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
 ) -> None:
     (job_id,) = await defer(app, 0)
@@ -93,8 +101,59 @@ async def test_a_job_that_is_run_again_ages_as_in_the_database(
     await manager.age_async(MINUTE, None, 100)
     await app.job_manager.cancel_job_by_id_async(job_id)
     await app.job_manager.retry_job_by_id_async(job_id, priority=1)
-    await manager.age_async(MINUTE, None, 100)
-    assert await priorities(app, [job_id]) == [11]
+    assert await manager.age_async(MINUTE, None, 100) == 0
+    pass_time(2 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await priorities(app, [job_id]) == [3]
+
+
+async def test_a_run_and_the_time_until_a_retry_are_no_waiting(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    ids = await defer(app, 0, 0, 0)
+    pass_time(30 * MINUTE)
+    worker, claims = await claim(manager)
+    pass_time(60 * MINUTE)
+    await defer(app, 50)
+    now, later, lost = ids
+    outcomes = [Retried(now, claims[now]), Retried(later, claims[later], retry_in=10 * MINUTE)]
+    await manager.exchange_async(worker, outcomes, limit=0, queues=None)
+    await manager.unregister_worker_async(worker)
+    assert await manager.rescue_async(5, 0.0) == (1, 0)
+    assert await manager.age_async(MINUTE, None, 100) == 0
+    pass_time(3 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 2
+    assert await priorities(app, ids) == [3, 0, 3]
+    pass_time(9 * MINUTE)
+    await manager.exchange_async(1, [], limit=0, queues=None)
+    assert await manager.age_async(MINUTE, None, 100) == 3
+    assert await priorities(app, [now, later, lost]) == [12, 2, 12]
+
+
+async def test_a_job_that_its_worker_has_not_begun_has_waited_all_the_time(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    (job_id,) = await defer(app, 0)
+    worker, claims = await claim(manager)
+    await defer(app, 50)
+    pass_time(3 * MINUTE + 1)
+    await manager.exchange_async(worker, [HandedBack(job_id, claims[job_id])], limit=0, queues=None)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await priorities(app, [job_id]) == [3]
+
+
+async def test_what_a_job_waited_behind_its_lock_is_no_waiting_for_a_worker(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    head, behind = [await app.configure_task("any", lock="a lock").defer_async() for _ in range(2)]
+    await manager.place_async(100)
+    worker, claims = await claim(manager)
+    pass_time(30 * MINUTE)
+    await defer(app, 50)
+    await manager.exchange_async(worker, [Ended(head, claims[head], "succeeded")], limit=0, queues=None)
+    pass_time(2 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await priorities(app, [behind]) == [2]
 
 
 async def test_each_named_queue_is_for_itself(

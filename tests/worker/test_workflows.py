@@ -311,14 +311,56 @@ async def test_a_workflow_succeeds_without_the_jobs_that_were_there_in_case_othe
     helps = add(flow, app, "helps", good, "any_failed")
     tells = add(flow, app, "tells", [helps, good])
     repairs = add(flow, app, "repairs", tells, "any_failed")
+    gives_up = add(flow, app, "gives up", [repairs, helps], "any_failed")
+    cleans = add(flow, app, "cleans", gives_up, "all_done")
     stored = await flow.defer_async()
     assert await ended(app, stored) == ("succeeded", 0, 0)
-    assert sorted(ran(app)) == ["good", "repairs"]
-    assert await statuses(app, stored, helps, tells, repairs) == ["cancelled", "cancelled", "succeeded"]
+    assert ran(app) == ["good", "cleans"]
+    unneeded = [helps, tells, repairs, gives_up]
+    assert await statuses(app, stored, *unneeded, cleans) == ["cancelled"] * 4 + ["succeeded"]
+    none_failed = "none of the jobs that it waited for has failed"
+    reasons = [(await app.job_manager.list_jobs_async(id=stored.job_id(node)))[0].reason for node in unneeded]
+    assert reasons == [none_failed, f"job {stored.job_id(helps)} was cancelled", none_failed, none_failed]
     late = app.workflow()
     add(late, app, "after help", stored.job_id(helps))
+    add(late, app, "if help failed", stored.job_id(helps), "any_failed")
     stored = await late.defer_async()
     assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert ran(app) == []
+
+
+async def test_a_job_that_ran_because_another_failed_has_an_end_of_its_own(app: adjourn.App) -> None:
+    breaks(app, "bad", "worse help")
+    flow = app.workflow()
+    bad = add(flow, app, "bad")
+    helps, worse_help = add(flow, app, "helps", bad, "any_failed"), add(flow, app, "worse help", bad, "any_failed")
+    goes_on, never = add(flow, app, "goes on", helps), add(flow, app, "never", helps, "any_failed")
+    stops, repairs = add(flow, app, "stops", worse_help), add(flow, app, "repairs", worse_help, "any_failed")
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("failed", 0, 2)
+    assert sorted(ran(app)) == ["bad", "goes on", "helps", "repairs", "worse help"]
+    expected = ["succeeded", "cancelled", "cancelled", "succeeded"]
+    assert await statuses(app, stored, goes_on, never, stops, repairs) == expected
+    assert (await app.job_manager.get_workflow_async(stored.id)).cancelled == 1
+
+
+@pytest.mark.parametrize("slow", ["bad", "good"])
+async def test_one_that_was_not_needed_hides_no_failure(app: adjourn.App, bench: Bench, slow: str) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    bad, good = (
+        flow.add(app.tasks["run"].configure(queue="slow" if name == slow else "default"), task_kwargs={"name": name})
+        for name in ("bad", "good")
+    )
+    helps = add(flow, app, "helps", good, "any_failed")
+    child = add(flow, app, "child", [helps, bad])
+    repairs = add(flow, app, "repairs", child, "any_failed")
+    stored = await flow.defer_async()
+    await bench.drain(queues=["default"])
+    assert await statuses(app, stored, child) == (["todo"] if slow == "bad" else ["cancelled"])
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert await statuses(app, stored, helps, child, repairs) == ["cancelled", "cancelled", "succeeded"]
+    assert (await app.job_manager.get_workflow_async(stored.id)).cancelled == 1
 
 
 async def test_a_workflow_whose_job_waits_in_vain_for_one_of_another_has_not_succeeded(app: adjourn.App) -> None:

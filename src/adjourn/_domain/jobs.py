@@ -117,8 +117,8 @@ class Job:
     enqueued_at, started_at, finished_at
         When it was stored, last started and ended, by the database's clock.
     ready_at
-        Of a job that a worker has: when it could run, if its lock, a limit, a pause, an event or other jobs kept it before, or it was
-        retried; else None.
+        Of a job that a worker has: when it could run, if its lock, a limit, a pause, an event or other jobs kept it before, or it
+        runs again; else None.
     errors
         The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine. Each is a
         dictionary of ``exception`` (the path of the class, such as ``builtins.ValueError``), ``message``, ``traceback``,

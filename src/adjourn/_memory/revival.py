@@ -55,6 +55,8 @@ def revive(
         if id_ in forced and tables.finished[id_].run_if is None:
             tables.forgiven |= {(parent, id_) for parent in parents}
             failures[id_] = set()
+        elif tables.finished[id_].run_if is not None:
+            failures[id_] = {parent for parent in parents if not _is_needless(tables, parent)}
     failed = {id_ for id_ in again if tables.finished[id_].status in ("failed", "aborted")}
     cancelled = {
         id_ for id_ in again if (job := tables.finished[id_]).status == "cancelled" and job.cause != "needless"
@@ -124,9 +126,15 @@ def _family(tables: Tables, seeds: set[int], forced: set[int]) -> set[int]:
 
 def _is_refused(tables: Tables, id_: int, again: set[int]) -> bool:
     rule, failures = tables.finished[id_].run_if, _failures(tables, id_, again)
+    has_failed, is_pending = any(not _is_needless(tables, each) for each in failures), _pending(tables, id_, again) > 0
     if rule is None:
-        return bool(failures)
-    return rule == RunIf.ANY_FAILED and not failures and not _pending(tables, id_, again)
+        return has_failed or (bool(failures) and not is_pending)
+    return rule == RunIf.ANY_FAILED and not has_failed and not is_pending
+
+
+def _is_needless(tables: Tables, id_: int) -> bool:
+    """Return whether a job that has ended was not needed, which is no failure."""
+    return tables.finished[id_].cause == "needless"
 
 
 def _waits(tables: Tables, parent_id: int, child_id: int, again: set[int]) -> bool:
@@ -153,18 +161,19 @@ def _failures(tables: Tables, id_: int, again: set[int]) -> set[int]:
 def _wait_again(tables: Tables, again: set[int]) -> None:
     """Have those that wait still wait for these jobs again."""
     for parent_id in again:
-        failed = tables.finished[parent_id].status != "succeeded"
+        failed, is_needless = tables.finished[parent_id].status != "succeeded", _is_needless(tables, parent_id)
         for child_id in _children(tables, parent_id):
             edge = tables.edges.get((parent_id, child_id))
             child = tables.jobs.get(child_id)
             is_forgiven = (parent_id, child_id) in tables.forgiven
             is_told = edge is None or edge.is_linked
             if child is not None and child.hold is Hold.PARENTS and not child.has_begun and is_told:
+                counts = failed and (child.run_if is None or not is_needless)
                 # Nobody sees these columns, so this is no change that is told of.
                 tables.jobs[child_id] = attrs.evolve(
                     child,
                     pending=None if child.pending is None else child.pending + 1,
-                    failed_parents=child.failed_parents - int(failed and not is_forgiven),
+                    failed_parents=child.failed_parents - int(counts and not is_forgiven),
                 )
         for child_id in [child for (id_, child), is_told in tables.run_waits.items() if id_ == parent_id and is_told]:
             child = tables.jobs.get(child_id)
@@ -185,6 +194,7 @@ def _renewed(tables: Tables, job: JobRow, pending: int, failed: int) -> JobRow:
         losses=0,
         doubts=0,
         unknown_since=None,
+        ready_at=tables.now,
         abort_requested=False,
         awaited_event=None,
         claimed_ahead=False,

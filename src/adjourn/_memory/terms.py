@@ -80,7 +80,8 @@ def age(tables: Tables, *, seconds: float, queues: Sequence[str] | None, limit: 
                 levels.setdefault(job.priority, []).append(job)
         top, *lower = levels or [0]
         for job in [job for level in lower for job in levels[level][:limit]]:
-            waited = (tables.now - (job.scheduled_at or job.enqueued_at)).total_seconds()
+            could_run = max(at for at in (job.enqueued_at, job.scheduled_at, job.ready_at) if at is not None)
+            waited = (tables.now - could_run).total_seconds()
             steps = min(top - job.priority, int(waited / seconds) - job.aged)
             if steps > 0:
                 tables.change(job, priority=job.priority + steps, aged=job.aged + steps)

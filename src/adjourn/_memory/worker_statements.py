@@ -210,7 +210,12 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     for job in rescued:
         begun = not job.claimed_ahead
         job = attrs.evolve(
-            job, unknown_since=None, doubts=job.doubts + 1, attempts=job.attempts + begun, losses=job.losses + begun
+            job,
+            unknown_since=None,
+            doubts=job.doubts + 1,
+            attempts=job.attempts + begun,
+            losses=job.losses + begun,
+            ready_at=tables.now if begun else job.ready_at,
         )
         tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
     for id_ in dead:

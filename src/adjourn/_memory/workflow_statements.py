@@ -20,6 +20,7 @@ from adjourn.sql.constants import Hold, RunIf
 from adjourn.types import Row
 
 NONE_FAILED = "none of the jobs that it waited for has failed"
+NOT_NEEDED = "a job that it waited for was not needed"
 _NODE = (
     *(
         "id",
@@ -82,18 +83,20 @@ def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str], dic
         job = attrs.evolve(
             job,
             pending=job.pending - (told.in_run if job.has_begun else told.ended),
-            failed_parents=job.failed_parents + told.failed,
+            # With a rule, those that were not needed do not count.
+            failed_parents=job.failed_parents + told.failed - (0 if job.run_if is None else told.needless),
         )
         tables.jobs[id_] = job
         if job.hold is not Hold.PARENTS:
             continue
-        if not job.has_begun and job.run_if is None and job.failed_parents > 0:
-            chosen = cancel if job.failed_parents > told.needless else drop
-            chosen[id_] = told.reason or NONE_FAILED
+        if not job.has_begun and job.run_if is None and told.failed > told.needless:
+            cancel[id_] = told.reason or NOT_NEEDED
         elif (job.pending or 0) > 0 or job.unlinked:
             continue
+        elif not job.has_begun and job.run_if is None and job.failed_parents > 0:
+            drop[id_] = told.reason or NOT_NEEDED
         elif not job.has_begun and job.run_if == RunIf.ANY_FAILED and job.failed_parents == 0:
-            drop[id_] = told.reason or NONE_FAILED
+            drop[id_] = NONE_FAILED
         else:
             release.append(id_)
     return release, cancel, drop

@@ -1,5 +1,5 @@
--- Jobs of low priority do not wait for ever: raise the priority of ready jobs by one for each p_seconds that they have waited since they were
--- stored or came due, up to the highest priority that a ready job has. `aged` of a job says how much of its priority it has got so.
+-- Jobs of low priority do not wait for ever: raise the priority of ready jobs by one for each p_seconds that they have waited since they could
+-- run, up to the highest priority that a ready job has. `aged` of a job says how much of its priority it has got so.
 --   p_queues: in which queues, each for itself; null for all together. p_limit: how many jobs of a priority to look at, the first ones.
 -- If all ready jobs have the same priority, this writes nothing. Returns how many jobs were raised.
 create function @schema.adjourn_age_v1(p_seconds double precision, p_queues text[], p_limit integer) returns integer
@@ -36,7 +36,7 @@ begin
             if v_queue is null then
                 v_old := array(
                     select seen.id from (
-                        select j.id, j.aged, coalesce(j.scheduled_at, j.enqueued_at) as since from @schema.adjourn_jobs j
+                        select j.id, j.aged, greatest(j.enqueued_at, j.scheduled_at, j.ready_at) as since from @schema.adjourn_jobs j
                         where j.hold = @ready and j.worker_id is null and j.priority = v_priority
                         order by j.priority desc, coalesce(j.turn, j.id) limit p_limit
                     ) seen where extract(epoch from now() - seen.since) / p_seconds >= coalesce(seen.aged, 0) + 1
@@ -44,7 +44,7 @@ begin
             else
                 v_old := array(
                     select seen.id from (
-                        select j.id, j.aged, coalesce(j.scheduled_at, j.enqueued_at) as since from @schema.adjourn_jobs j
+                        select j.id, j.aged, greatest(j.enqueued_at, j.scheduled_at, j.ready_at) as since from @schema.adjourn_jobs j
                         where j.hold = @ready and j.worker_id is null and j.queue = v_queue and j.priority = v_priority
                         order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit p_limit
                     ) seen where extract(epoch from now() - seen.since) / p_seconds >= coalesce(seen.aged, 0) + 1
@@ -53,7 +53,7 @@ begin
             with old as materialized (
                 select j.id, least(
                     v_top - j.priority::bigint,
-                    floor(extract(epoch from now() - coalesce(j.scheduled_at, j.enqueued_at)) / p_seconds)::bigint - coalesce(j.aged, 0)
+                    floor(extract(epoch from now() - greatest(j.enqueued_at, j.scheduled_at, j.ready_at)) / p_seconds)::bigint - coalesce(j.aged, 0)
                 )::integer as steps
                 from @schema.adjourn_jobs j where j.id = any(v_old) and j.hold + 0 = @ready and j.worker_id is null order by j.id for update skip locked
             )

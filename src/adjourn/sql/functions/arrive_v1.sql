@@ -57,21 +57,26 @@ begin
 
         with counted as (
             update @schema.adjourn_jobs j set
-                pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end, failed_parents = j.failed_parents + s.failed
+                pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end, 
+                failed_parents = j.failed_parents + s.failed - case when j.run_if is null then 0 else s.needless end
             from unnest(v_targets, v_ended, v_failed, v_needless, v_in_run, v_reasons) s(id, ended, failed, needless, in_run, reason)
             where (s.id in (select unnest(v_mine))) is true and j.id between s.id and s.id and j.pending is not null
-            returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.needless, s.reason
+            returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.failed > s.needless as has_failed, s.reason
         ), judged as (
-            select c.id, c.reason, case
-                when c.run_if is null and c.failed_parents > 0 then case when c.failed_parents > c.needless then 'cancel' else 'drop' end
+            select c.id, c.reason, c.run_if, case
+                when c.run_if is null and c.has_failed then 'cancel'
                 when c.pending > 0 or c.unlinked then null
-                when c.run_if = @any_failed and c.failed_parents = 0 then 'drop'
+                -- One that was not needed is no failure; but without it, others are not needed either.
+                when c.run_if is null and c.failed_parents > 0 or c.run_if = @any_failed and c.failed_parents = 0 then 'drop'
                 else 'release' end as verdict
             from counted c where c.hold = @parents
         )
         select coalesce(array_agg(id) filter (where verdict = 'release'), '{}'), coalesce(array_agg(id) filter (where verdict = 'cancel'), '{}'),
                coalesce(array_agg(id) filter (where verdict = 'drop'), '{}'), array_agg(reason) filter (where verdict = 'cancel'),
-               array_agg(coalesce(reason, 'none of the jobs that it waited for has failed')) filter (where verdict = 'drop')
+               array_agg(case
+                   when run_if is null then coalesce(reason, 'a job that it waited for was not needed')
+                   else 'none of the jobs that it waited for has failed' end
+               ) filter (where verdict = 'drop')
         into v_release, v_cancel, v_drop, v_reasons, v_drop_reasons from judged;
 
         if v_release <> '{}' then

@@ -3,7 +3,7 @@
 --   p_seeds: the jobs. p_forced: those of them that come back whatever became of the jobs that they have waited for.
 -- Returns
 --   again, pending, failed: who comes back, for how many jobs each waits (for those that come back, too, and for those that have not
---     ended), and how many of the others that it has waited for have failed.
+--     ended), and how many of the others that it has waited for have failed, as adjourn_arrive_v1 counts them.
 --   flows: their workflows.
 --   ended, live: the rows that the caller has to lock, so that all this stays as it is: those of jobs that have ended, and those of others.
 --   children, ended_less, failed_less: who waits still, and has counted the ends of how many jobs that come back, and of how many as failed.
@@ -19,9 +19,11 @@ declare
     v_parents bigint[];
     v_children bigint[];
     v_counted boolean[];
+    v_unneeded boolean[];
     v_ids bigint[];
     v_pending integer[];
     v_failed integer[];
+    v_needless integer[];
     v_rules integer[];
     v_bad_parents bigint[];
     v_bad_children bigint[];
@@ -81,7 +83,7 @@ begin
     with named as materialized (
         select d.parent_id, d.child_id, d.forgiven is not true as counts, not d.linked as waits from @schema.adjourn_dependencies d
         where d.child_id = any(v_reach) and not d.in_run
-    ), edge as materialized (
+    ), found as materialized (
         select n.parent_id, n.child_id, n.counts,
                case when n.waits or exists (select from @schema.adjourn_jobs j where j.id = n.parent_id offset 0) then 'waits'
                     when (n.parent_id in (select unnest(v_reach))) is true then 'again'
@@ -101,36 +103,48 @@ begin
         where w.id = any(flows) and f.status <> 'succeeded' and (f.special ->> 'workflow_id')::bigint = w.id
           and ((f.special ->> 'next_id')::bigint in (select unnest(v_reach))) is true and (f.id in (select unnest(v_reach))) is not true
           and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint and not d.in_run)
+    ), edge as materialized (
+        -- One that was not needed has not failed.
+        select found.*, found.state in ('again', 'failed') and exists (
+            select from @schema.adjourn_finished_jobs f where f.id = found.parent_id and f.special ->> 'cause' = 'needless' offset 0
+        ) as is_unneeded from found
     ), base as (
-        select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, max(u.rule) as rule from (
-            select f.id, 0 as pending, 0 as failed, (f.special ->> 'run_if')::integer as rule from @schema.adjourn_finished_jobs f
+        select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, sum(u.needless)::integer as needless, max(u.rule) as rule
+        from (
+            select f.id, 0 as pending, 0 as failed, 0 as needless, (f.special ->> 'run_if')::integer as rule from @schema.adjourn_finished_jobs f
             where f.id = any(v_reach)
             union all
-            select e.child_id, (e.state = 'waits')::integer, (e.state = 'failed' and e.counts)::integer, null from edge e
-            where e.state in ('waits', 'failed')
+            select e.child_id, (e.state = 'waits')::integer, (e.state = 'failed' and e.counts and not e.is_unneeded)::integer,
+                   (e.state = 'failed' and e.counts and e.is_unneeded)::integer, null
+            from edge e where e.state in ('waits', 'failed')
         ) u group by u.id
     )
     select (select array_agg(e.parent_id) from edge e where e.state = 'again'), (select array_agg(e.child_id) from edge e where e.state = 'again'),
-           (select array_agg(e.counts) from edge e where e.state = 'again'),
+           (select array_agg(e.counts) from edge e where e.state = 'again'), (select array_agg(e.is_unneeded) from edge e where e.state = 'again'),
            (select array_agg(e.parent_id) from edge e where e.state = 'failed' and e.counts),
            (select array_agg(e.child_id) from edge e where e.state = 'failed' and e.counts),
-           array_agg(b.id), array_agg(b.pending), array_agg(b.failed), array_agg(b.rule)
-    into v_parents, v_children, v_counted, v_bad_parents, v_bad_children, v_ids, v_pending, v_failed, v_rules from base b;
+           array_agg(b.id), array_agg(b.pending), array_agg(b.failed), array_agg(b.needless), array_agg(b.rule)
+    into v_parents, v_children, v_counted, v_unneeded, v_bad_parents, v_bad_children, v_ids, v_pending, v_failed, v_needless, v_rules from base b;
 
     loop
-        select array_agg(n.id), array_agg(n.pending), array_agg(n.failed * (n.rule is not null)::integer),
+        select array_agg(n.id), array_agg(n.pending),
+               array_agg(case when n.rule is not null then n.failed when n.is_forced then 0 else n.needless end),
                array_agg(n.id) filter (where not n.is_forced and (
-                   n.rule is null and n.failed > 0 or n.rule = @any_failed and n.failed = 0 and n.pending = 0
+                   n.rule is null and (n.failed > 0 or n.needless > 0 and n.pending = 0)
+                   or n.rule = @any_failed and n.failed = 0 and n.pending = 0
                ))
         into again, pending, failed, v_more from (
-            select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, max(u.rule) as rule,
+            select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, sum(u.needless)::integer as needless, max(u.rule) as rule,
                    (u.id in (select unnest(p_forced))) is true as is_forced
             from (
-                select k.id, k.pending, k.failed, k.rule from unnest(v_ids, v_pending, v_failed, v_rules) k(id, pending, failed, rule)
+                select k.id, k.pending, k.failed, k.needless, k.rule
+                from unnest(v_ids, v_pending, v_failed, v_needless, v_rules) k(id, pending, failed, needless, rule)
                 union all
-                select e.child_id, e.stays::integer, (not e.stays and e.counts)::integer, null from (
-                    select a.child_id, a.counts, (a.parent_id in (select unnest(v_out))) is not true as stays
-                    from unnest(v_parents, v_children, v_counted) a(parent_id, child_id, counts)
+                select e.child_id, e.stays::integer, (not e.stays and e.counts and not e.is_unneeded)::integer,
+                       (not e.stays and e.counts and e.is_unneeded)::integer, null
+                from (
+                    select a.child_id, a.counts, a.is_unneeded, (a.parent_id in (select unnest(v_out))) is not true as stays
+                    from unnest(v_parents, v_children, v_counted, v_unneeded) a(parent_id, child_id, counts, is_unneeded)
                 ) e
             ) u where (u.id in (select unnest(v_out))) is not true group by u.id order by u.id
         ) n;
@@ -139,15 +153,17 @@ begin
     end loop;
 
     with told as (
-        select d.child_id, d.in_run, f.status <> 'succeeded' and not d.in_run and d.forgiven is not true as failed
+        select d.child_id, d.in_run, f.status <> 'succeeded' and not d.in_run and d.forgiven is not true as failed,
+               f.special ->> 'cause' is not distinct from 'needless' as is_unneeded
         from @schema.adjourn_finished_jobs f join @schema.adjourn_dependencies d on d.parent_id = f.id
         where f.id = any(again) and d.linked
         union all
-        select (f.special ->> 'next_id')::bigint, false, f.status <> 'succeeded' from @schema.adjourn_finished_jobs f
+        select (f.special ->> 'next_id')::bigint, false, f.status <> 'succeeded', f.special ->> 'cause' is not distinct from 'needless'
+        from @schema.adjourn_finished_jobs f
         where f.id = any(again) and f.special ? 'next_id'
           and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint and not d.in_run)
     ), sums as (
-        select t.child_id, count(*)::integer as ended, (count(*) filter (where t.failed))::integer as failed
+        select t.child_id, count(*)::integer as ended, (count(*) filter (where t.failed and (not t.is_unneeded or j.run_if is null)))::integer as failed
         from told t join @schema.adjourn_jobs j on j.id between t.child_id and t.child_id
         where (t.child_id in (select unnest(live))) is true and (coalesce(j.run_if, 0) >= @begun) = t.in_run group by t.child_id
     )

@@ -89,6 +89,7 @@ begin
     with freed as (
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
+            ready_at = case when j.claimed_ahead then j.ready_at else now() end,
             attempts = j.attempts + (j.claimed_ahead is not true)::integer,
             losses = j.losses + (j.claimed_ahead is not true)::integer,
             hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null

@@ -112,7 +112,7 @@ begin
     )
     insert into @schema.adjourn_jobs (
         id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, special, workflow_id, next_id,
-        has_dependents, run_if, pending, failed_parents, unlinked, has_steps, expires_at, max_attempts, is_batch, limit_id, limit_key, hold
+        has_dependents, run_if, pending, failed_parents, unlinked, has_steps, expires_at, max_attempts, is_batch, limit_id, limit_key, ready_at, hold
     )
     overriding system value
     select r.id, case when r.is_forced then coalesce(p_queue, r.queue) else r.queue end, r.task_name,
@@ -127,7 +127,7 @@ begin
            r.failed, r.unlinked, r.has_steps,
            -- Whoever wants it to run now does not mind that it would have expired.
            case when not r.is_forced and (r.special ->> 'expires_at')::timestamptz > now() then (r.special ->> 'expires_at')::timestamptz end,
-           (r.special ->> 'max_attempts')::integer, (r.special ->> 'is_batch')::boolean, (r.special ->> 'limit_id')::integer, r.special ->> 'limit_key',
+           (r.special ->> 'max_attempts')::integer, (r.special ->> 'is_batch')::boolean, (r.special ->> 'limit_id')::integer, r.special ->> 'limit_key', now(),
            case when r.waits_for is not null then @parents when r.due_at > now() then @scheduled when r.new_lock is not null then @unplaced
                 else @ready end
     from renewed r;

@@ -70,7 +70,7 @@ create table @schema.adjourn_jobs (
     -- up by the worker that places jobs (adjourn_arrive_v1).
     workflow_id bigint,
     pending integer,                                  -- how many jobs it waits for, less those that were added up
-    failed_parents integer,                           -- how many of these have not succeeded
+    failed_parents integer,                           -- how many of these have not succeeded; with run_if, without those that were not needed
     run_if smallint,                                  -- null: runs if all of them succeed; @all_done, @any_failed
     unlinked boolean,                                 -- some of the jobs that it waits for do not know of it yet
     next_id bigint,                                   -- the one job that waits for this one,
