@@ -34,6 +34,7 @@ from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
 from adjourn.types import Row
 from properties import memory_strategies as strategies
+from support.sessions import OTHER_SESSIONS
 
 CHANNEL = sql.channel(sql.DEFAULT_SCHEMA)
 ENDS = sql.ends_channel(sql.DEFAULT_SCHEMA)
@@ -874,7 +875,15 @@ class Databases(RuleBasedStateMachine):
     @invariant()
     def workers_were_told_the_same(self) -> None:
         # Which of the hungry workers are chosen is left to chance, and so is how many of them are chosen for two queues at once.
-        self.both(lambda side: [min(2, len(each.split())) if each[:1].isdigit() else each for each in side.heard()])
+        try:
+            self.both(lambda side: [min(2, len(each.split())) if each[:1].isdigit() else each for each in side.heard()])
+        except AssertionError as error:
+            # Somebody else may be at work in this database.
+            workers = self.observer.execute(
+                "select name, queues, hungry, details from adjourn.adjourn_workers"
+            ).fetchall()
+            others = self.observer.execute(f"select pid, query from pg_stat_activity where {OTHER_SESSIONS}").fetchall()
+            raise AssertionError(f"{error}\nworkers: {workers}\nsessions: {others}") from error
 
     @invariant()
     def who_waits_was_told_the_same(self) -> None:
