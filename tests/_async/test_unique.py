@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn import Deferred, Status, Unique
+from adjourn import Deferred, Status, Unique, sql
 from adjourn.exceptions import AlreadyEnqueued, InvalidConnection, InvalidOption
 from adjourn.testing import InMemoryConnector, MemoryStore
 
@@ -409,3 +409,17 @@ def test_two_stores_have_keys_of_their_own() -> None:
         app = adjourn.App(connector=InMemoryConnector(store=store))
         with app.open():
             app.task(name="work")(lambda: None).configure(unique=Unique()).defer()
+
+
+async def test_who_replaces_a_job_that_others_wait_for_wakes_no_workers(app: adjourn.App) -> None:
+    listener = await app.connector.session_async()
+    try:
+        first = await unique(app, Unique("doc", on_conflict="replace")).defer_async(doc=1)
+        flow = app.workflow("sum")
+        flow.add(app.tasks["work"], depends_on=first, task_kwargs={"doc": 2})
+        await flow.defer_async()
+        await listener.listen_async(sql.channel(app.job_manager.schema))
+        await unique(app, Unique("doc", on_conflict="replace")).defer_async(doc=1)
+        assert await listener.wait_for_notifications_async(0.2) == []
+    finally:
+        await listener.close_async()

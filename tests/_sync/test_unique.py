@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn import Deferred, Status, Unique
+from adjourn import Deferred, Status, Unique, sql
 from adjourn.exceptions import AlreadyEnqueued, InvalidConnection, InvalidOption
 from adjourn.testing import InMemoryConnector, MemoryStore
 
@@ -410,3 +410,17 @@ def test_two_stores_have_keys_of_their_own() -> None:
         app = adjourn.App(connector=InMemoryConnector(store=store))
         with app.open():
             app.task(name="work")(lambda: None).configure(unique=Unique()).defer()
+
+
+def test_who_replaces_a_job_that_others_wait_for_wakes_no_workers(app: adjourn.App) -> None:
+    listener = app.connector.session()
+    try:
+        first = unique(app, Unique("doc", on_conflict="replace")).defer(doc=1)
+        flow = app.workflow("sum")
+        flow.add(app.tasks["work"], depends_on=first, task_kwargs={"doc": 2})
+        flow.defer()
+        listener.listen(sql.channel(app.job_manager.schema))
+        unique(app, Unique("doc", on_conflict="replace")).defer(doc=1)
+        assert listener.wait_for_notifications(0.2) == []
+    finally:
+        listener.close()

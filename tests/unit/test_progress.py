@@ -21,9 +21,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def printed(capsys: pytest.CaptureFixture[str], done: int | None = None, tells: Callable[[], str] | None = None) -> str:
     """Return the first that it prints, and all that follows."""
     with ProgressReport("Deleting jobs", tells) as told:
+        texts: list[str] = []
         if done is not None:
             told(done)
-        texts: list[str] = []
+            until(lambda: f"{done:,}" in capsys.readouterr().err)  # from then on all that it prints says so
 
         def has_printed() -> bool:
             out, err = capsys.readouterr()

@@ -18,7 +18,7 @@ begin
     if p_ids is not null and exists (select from unnest(p_jobs) job where job.has_steps) then
         perform @schema.adjourn_forget_steps_v1(p_jobs, p_ids, p_statuses);
     end if;
-    if exists (select from unnest(p_jobs) j where j.next_id is not null or j.has_dependents or j.workflow_id is not null) then
+    if p_ids is not null and exists (select from unnest(p_jobs) j where j.next_id is not null or j.has_dependents or j.workflow_id is not null) then
         v_ready := @schema.adjourn_tell_dependents_v1(p_jobs, p_ids, p_statuses, p_is_callers);
     end if;
     if v_going_on <> '{}' then
