@@ -11,6 +11,7 @@ import pytest
 
 import adjourn
 from adjourn import Deferred, Status, Unique, sql
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued, InvalidConnection, InvalidOption
 from adjourn.testing import InMemoryConnector, MemoryStore
 
@@ -414,12 +415,13 @@ def test_two_stores_have_keys_of_their_own() -> None:
 async def test_who_replaces_a_job_that_others_wait_for_wakes_no_workers(app: adjourn.App) -> None:
     listener = await app.connector.session_async()
     try:
-        first = await unique(app, Unique("doc", on_conflict="replace")).defer_async(doc=1)
+        first = await unique(app, Unique(key="doc", on_conflict="replace")).defer_async(doc=1)
         flow = app.workflow("sum")
         flow.add(app.tasks["work"], depends_on=first, task_kwargs={"doc": 2})
         await flow.defer_async()
+        await AsyncWorkerManager(listener, app.connector.json_loads).place_async(10)
         await listener.listen_async(sql.channel(app.job_manager.schema))
-        await unique(app, Unique("doc", on_conflict="replace")).defer_async(doc=1)
+        await unique(app, Unique(key="doc", on_conflict="replace")).defer_async(doc=1)
         assert await listener.wait_for_notifications_async(0.2) == []
     finally:
         await listener.close_async()

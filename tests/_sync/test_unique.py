@@ -12,6 +12,7 @@ import pytest
 
 import adjourn
 from adjourn import Deferred, Status, Unique, sql
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued, InvalidConnection, InvalidOption
 from adjourn.testing import InMemoryConnector, MemoryStore
 
@@ -415,12 +416,13 @@ def test_two_stores_have_keys_of_their_own() -> None:
 def test_who_replaces_a_job_that_others_wait_for_wakes_no_workers(app: adjourn.App) -> None:
     listener = app.connector.session()
     try:
-        first = unique(app, Unique("doc", on_conflict="replace")).defer(doc=1)
+        first = unique(app, Unique(key="doc", on_conflict="replace")).defer(doc=1)
         flow = app.workflow("sum")
         flow.add(app.tasks["work"], depends_on=first, task_kwargs={"doc": 2})
         flow.defer()
+        SyncWorkerManager(listener, app.connector.json_loads).place(10)
         listener.listen(sql.channel(app.job_manager.schema))
-        unique(app, Unique("doc", on_conflict="replace")).defer(doc=1)
+        unique(app, Unique(key="doc", on_conflict="replace")).defer(doc=1)
         assert listener.wait_for_notifications(0.2) == []
     finally:
         listener.close()
