@@ -16,6 +16,7 @@ import pytest
 
 import adjourn
 from adjourn import sql
+from support.forked import can_fork, run_command
 
 VERSION = sql.latest_version()
 HERE = Path(__file__).parent
@@ -48,13 +49,17 @@ class CommandLine:
     environment: dict[str, str]
     directory: Path = HERE
     command: list[str] = field(default_factory=lambda: [str(SCRIPT)])
+    forks: bool = True
 
     def __call__(self, *arguments: str, given: str = "", **environment: str) -> Outcome:
-        """Run a command to its end."""
+        """Run a command to its end: the script itself in a fork, which spares its imports, if that is the same."""
+        variables = {**self.environment, **environment}
+        if self.forks and can_fork(variables):
+            return Outcome(*run_command(SCRIPT, arguments, self.directory, variables, given, TIMEOUT))
         process = subprocess.run(
             [*self.command, *arguments],
             cwd=self.directory,
-            env={**self.environment, **environment},
+            env=variables,
             input=given,
             capture_output=True,
             text=True,
@@ -115,10 +120,11 @@ def test_the_version_is_that_of_the_package(offline: CommandLine) -> None:
     assert (outcome.code, outcome.output) == (0, f"adjourn {adjourn.__version__}\n")
 
 
-def test_the_module_is_the_same_program(offline: CommandLine) -> None:
-    module = CommandLine(offline.environment, command=[sys.executable, "-m", "adjourn"])
-    assert module("--version") == offline("--version")
-    assert module("--help").output == offline("--help").output
+@pytest.mark.parametrize("command", [[str(SCRIPT)], [sys.executable, "-m", "adjourn"]], ids=["script", "module"])
+def test_the_script_and_the_module_are_the_same_program_as_its_forks(offline: CommandLine, command: list[str]) -> None:
+    process = CommandLine(offline.environment, command=command, forks=False)
+    for arguments in (["--version"], ["--help"], ["worker", "--no-such-flag"], ["schema", "--read"]):
+        assert process(*arguments) == offline(*arguments)
 
 
 @pytest.mark.parametrize(
