@@ -46,15 +46,22 @@ async def drain(
     locks: int,
     jobs: int,
     prepare: Callable[[], None] | None = None,
+    arguments: Callable[[int], dict[str, Any]] | None = None,
     **options: Any,
 ) -> tuple[float, float]:
-    """Return jobs per second, and microseconds of CPU for each, of this process and of the server."""
+    """Return jobs per second, and microseconds of CPU for each, of this process and of the server.
+
+    With the arguments of each job, by its number, the jobs are stored as tasks defer them: with the limits of their task.
+    """
     empty(dsn)
     if prepare is not None:
         prepare()
     async with app.open_async():
         for start in range(0, jobs, 5_000):
             numbers = range(start, min(start + 5_000, jobs))
+            if arguments is not None:
+                await app.tasks[task].batch_defer_async(*map(arguments, numbers))
+                continue
             deferrers = [app.configure_task(task, lock=f"lock {n % locks}" if locks else None) for n in numbers]
             await app.job_manager.batch_defer_jobs_async([deferrer.job for deferrer in deferrers])
         began, cpu = time.perf_counter(), cpu_of_process() + cpu_of_server(dsn)

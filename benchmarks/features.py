@@ -13,7 +13,7 @@ import adjourn
 from adjourn.events import JobEnded, JobStarted, JobSucceeded
 
 
-async def _returns() -> dict[str, int]:
+async def _returns(key: str) -> dict[str, int]:
     return {"sum": 3}
 
 
@@ -21,16 +21,22 @@ async def _passes(call_next: Any, context: Any, worker: Any) -> Any:
     return await call_next()
 
 
+def _arguments(number: int) -> dict[str, Any]:
+    return {"key": f"{number % KEYS}"}
+
+
+KEYS = 100
 RESULTS = "results"
 MIDDLEWARE = "a middleware"
 EVENTS = "events"
 LIMIT = "a limit"
+KEYED = "a limit of each key"
 NONE = "none of these"
 SIDES = {
     NONE: set[str](),
     "all four": {RESULTS, MIDDLEWARE, EVENTS, LIMIT},
     "all but the limit": {RESULTS, MIDDLEWARE, EVENTS},
-    **{each: {each} for each in (RESULTS, MIDDLEWARE, EVENTS, LIMIT)},
+    **{each: {each} for each in (RESULTS, MIDDLEWARE, EVENTS, LIMIT, KEYED)},
 }
 
 
@@ -40,11 +46,13 @@ def make(dsn: str, features: set[str]) -> tuple[adjourn.App, str, dict[str, Any]
     of_task: dict[str, Any] = {"store_result": True} if RESULTS in features else {}
     if LIMIT in features:  # more than run at once, so that no job waits for a place
         of_task["limits"] = [adjourn.Limit(concurrency=500)]
+    if KEYED in features:
+        of_task["limits"] = [adjourn.Limit(key="key", concurrency=3)]
     if EVENTS in features:
         for kind in (JobStarted, JobSucceeded, JobEnded):
             app.events.subscribe(kind, lambda event: None)
     # The database keeps the limit of a task, also for runs without one.
-    task = "limited" if LIMIT in features else "unlimited"
+    task = "limited" if LIMIT in features else "keyed" if KEYED in features else "unlimited"
     app.task(name=task, **of_task)(_returns)
     return app, task, {"worker_middleware": [_passes]} if MIDDLEWARE in features else {}
 
@@ -57,12 +65,12 @@ def main() -> None:
 
     def run(name: str) -> dict[str, float]:
         app, task, options = make(dsn, SIDES[name])
-        rate, cpu = asyncio.run(drain(app, dsn, task, 100, 0, arguments.jobs, **options))
+        rate, cpu = asyncio.run(drain(app, dsn, task, 100, 0, arguments.jobs, arguments=_arguments, **options))
         return {"jobs/s": rate, "ms for a job": cpu / 1e3}
 
     with server() as dsn:
         app, task, _ = make(dsn, {LIMIT})
-        asyncio.run(drain(app, dsn, task, 100, 0, 1))  # declares the limit
+        asyncio.run(drain(app, dsn, task, 100, 0, 1, arguments=_arguments))  # declares the limit
         sides = {name: lambda name=name: run(name) for name in SIDES}
         found = measure(sides, arguments.repeat, lambda: empty(dsn))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import statistics
 import time
 from typing import Any
 
+import pgqueuer_side
 import psycopg
 from common import empty, make_adjourn, parser_of, server, show
 
@@ -112,14 +114,20 @@ def main() -> None:
     ]
     with server() as dsn:
         found: dict[str, list[float]] = {name: [] for name, _ in cases}
+        # It has no limits of keys, and Procrastinate has none at all.
+        peer: dict[str, list[float]] = {"PgQueuer: plain": [], "PgQueuer: 100 at once of an entrypoint": []}
         for _ in range(options.repeat):
             for name, case in cases:
                 found[name].append(asyncio.run(drained(dsn, **case)))
+            for name, limit in zip(peer, (0, 100), strict=True):
+                empty(dsn)
+                peer[name].append(asyncio.run(pgqueuer_side.drain(dsn, JOBS, 100, False, limit)))
         plain = sorted(found["plain"])[len(found["plain"]) // 2]
         rows = [
             [name, f"{sorted(each)[len(each) // 2]:,.0f}", f"{sorted(each)[len(each) // 2] / plain:.2f}"]
             for name, each in found.items()
         ]
+        rows += [[name, f"{statistics.median(each):,.0f}", ""] for name, each in peer.items()]
         show("Jobs per second of one worker, concurrency 100", ["", "jobs a second", "of plain ones"], rows)
         rows = []
         for name, limits in (("no limit", []), ("10 at once of each key", [Limit(key="key", concurrency=10)])):

@@ -29,12 +29,13 @@ async def install(dsn: str) -> None:
     await connection.close()
 
 
-async def drain(dsn: str, jobs: int, concurrency: int, is_sync: bool) -> float:
-    """Return jobs per second that one worker drains. Its settings are the best that we found for the concurrency."""
+async def drain(dsn: str, jobs: int, concurrency: int, is_sync: bool, limit: int = 0) -> float:
+    """Return jobs per second that one worker drains, with a limit of jobs at once if there is one. Its settings are the best that we found for
+    the concurrency."""
     connection = await asyncpg.connect(dsn)
     worker = PgQueuer(AsyncpgDriver(connection))
 
-    @worker.entrypoint(NAME)
+    @worker.entrypoint(NAME, concurrency_limit=limit)
     async def run(job: Job) -> None:
         if is_sync:  # as it tells to run what blocks
             await asyncio.to_thread(_nothing)
@@ -78,6 +79,12 @@ async def enqueue(dsn: str, count: int, number: int) -> float:
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(number)))
         return count / (time.perf_counter() - began)
+
+
+def unique(dsn: str) -> Any:
+    """Return a function that stores a job with a key of its own over one connection, and blocks."""
+    queries = SyncQueries(SyncPsycopgDriver(psycopg.connect(dsn, autocommit=True)))
+    return lambda number: queries.enqueue([NAME], [None], [0], dedupe_key=[f"{number}"])
 
 
 def blocking(dsn: str) -> Any:

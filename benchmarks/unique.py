@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pgqueuer_side
 import psycopg
 from common import empty, make_adjourn, make_procrastinate, server, show, spread
 
@@ -26,6 +27,7 @@ COLUMNS = [
     "unique, new",
     "unique, there",
     "Procrastinate's queueing lock",
+    "PgQueuer's key",
 ]
 CLIENTS, WORKERS, KEYS, BATCH = 8, 2, 300, 50
 
@@ -52,6 +54,7 @@ def alone(dsn: str, count: int) -> dict[str, float]:
             "unique, new": lambda n: task.configure(unique=Unique(key=f"{n}")).defer(),
             "unique, there": lambda _: task.configure(unique=skip).defer(),
             "Procrastinate's queueing lock": lambda n: theirs.configure(queueing_lock=f"{n}").defer(),
+            "PgQueuer's key": pgqueuer_side.unique(dsn),
         }
         for name, call in calls.items():
             per_second(call, 10)

@@ -52,15 +52,19 @@ async def chain(app: adjourn.App, jobs: int) -> float:
     return jobs / (time.perf_counter() - began)
 
 
-async def waits(app: adjourn.App, clients: int, rounds: int) -> list[float]:
-    """Have clients defer a job and wait for its end, again and again; return the milliseconds of each round."""
+async def waits(app: adjourn.App, clients: int, rounds: int, *, gets_result: bool) -> list[float]:
+    """Have clients defer a job and wait for its end or its result, again and again; return the milliseconds of each round."""
     took: list[float] = []
 
     async def client() -> None:
         for _ in range(rounds):
             began = time.perf_counter()
-            job_id = await app.tasks["async_noop"].defer_async()
-            await app.job_manager.wait_for_job_async(job_id, 60)
+            if gets_result:
+                job_id = await app.tasks["returns"].defer_async()
+                assert await app.job_manager.get_result_async(job_id, 60) == 3
+            else:
+                job_id = await app.tasks["async_noop"].defer_async()
+                await app.job_manager.wait_for_job_async(job_id, 60)
             took.append(1e3 * (time.perf_counter() - began))
 
     worker = asyncio.create_task(app.run_worker_async(concurrency=100, install_signal_handlers=False))
@@ -75,6 +79,11 @@ async def run(dsn: str, arguments: argparse.Namespace) -> None:
     groups: list[tuple[float, float, float]] = []
     chains: list[float] = []
     app = make_adjourn(dsn)
+
+    @app.task(name="returns", store_result=True)
+    async def returns() -> int:
+        return 3
+
     async with app.open_async():
         for _ in range(arguments.repeat):
             empty(dsn)
@@ -93,13 +102,13 @@ async def run(dsn: str, arguments: argparse.Namespace) -> None:
             ["    callback begins after the last of the group, ms", spread(delays, 1)],
             ["a chain of 1,000: jobs/s", spread(chains)],
         ]
-        for clients in (1, 64):
-            empty(dsn)
-            took = await waits(app, clients, 20 if clients > 1 else 200)
-            cuts = statistics.quantiles(took, n=100)
-            rows.append(
-                [f"{clients} clients defer a job and wait for its end: p50, p99, ms", f"{cuts[49]:.1f}, {cuts[98]:.1f}"]
-            )
+        for gets_result, what in ((False, "end"), (True, "result")):
+            for clients, rounds in ((1, 200), (64, 20)):
+                empty(dsn)
+                took = await waits(app, clients, rounds, gets_result=gets_result)
+                cuts = statistics.quantiles(took, n=100)
+                name = f"{clients} clients defer a job and wait for its {what}: p50, p99, ms"
+                rows.append([name, f"{cuts[49]:.1f}, {cuts[98]:.1f}"])
     show("Workflows, one worker with concurrency 100", ["what", "median [range]"], rows)
 
 

@@ -865,7 +865,7 @@ BREAKS = {
     "a place above a lowered limit counts": ("lacks_place", "or p_slot not between 0 and p_concurrency - 1", ""),
     "places are handed on below a lowered limit": (
         "free_slots",
-        "where j.limit_id = l.id and j.limit_key = freed.key and j.key_slot >= l.concurrency",
+        "where j.limit_id = l.id and j.limit_key = l.key and j.key_slot >= l.concurrency",
         "where false",
     ),
     "a head waits for a place of a job behind it": ("place", "if v_gone is not null then", "if false then"),

@@ -39,8 +39,10 @@ def pass_time(app: adjourn.App, observer: psycopg.Connection) -> Callable[[float
             return
         ago = datetime.timedelta(seconds=seconds)
         for change in (
-            "update adjourn.adjourn_jobs set enqueued_at = enqueued_at - %(ago)s, scheduled_at = scheduled_at - %(ago)s,"
-            " ready_at = ready_at - %(ago)s",
+            (
+                "update adjourn.adjourn_jobs set enqueued_at = enqueued_at - %(ago)s, scheduled_at = scheduled_at - %(ago)s,"
+                " ready_at = ready_at - %(ago)s"
+            ),
             "update adjourn.adjourn_steps set until = until - %(ago)s, at = at - %(ago)s",
             "update adjourn.adjourn_sent_events set expires_at = expires_at - %(ago)s",
         ):

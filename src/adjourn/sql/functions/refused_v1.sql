@@ -12,7 +12,7 @@ begin
     return array(
         select j.id from @schema.adjourn_jobs j
         where j.id = any(p_ids) and (
-            'queue:' || j.queue = any(v_paused) or 'task:' || j.task_name = any(v_paused)
+            v_paused <> '{}' and ('queue:' || j.queue = any(v_paused) or 'task:' || j.task_name = any(v_paused))
             or j.limit_id is not null and exists (
                 select from @schema.adjourn_limits l
                 where l.id = j.limit_id and @schema.adjourn_lacks_place_v1(l.concurrency, l.rates, j.key_slot)

@@ -10,15 +10,19 @@ declare
     v_slots bigint[];
     v_scopes text[];
     v_turns bigint[];
+    v_limits integer[];
+    v_own_limits integer[];
+    v_tasks text[];
+    v_queues text[];
 begin
     with asked as materialized (
         select u.limit_id, u.key, array_agg(u.slot order by u.slot) as slots
         from unnest(p_limit_ids, p_keys, p_slots) u(limit_id, key, slot) group by u.limit_id, u.key
     ), best as materialized (
-        select candidate.id, candidate.priority, candidate.queue, asked.limit_id, asked.key, asked.slots[candidate.place] as slot
+        select candidate.id, candidate.priority, candidate.queue, candidate.task_name, candidate.own_limit, asked.limit_id, asked.key, asked.slots[candidate.place] as slot
         from asked cross join lateral (
             select locked.*, row_number() over () as place from (
-                select j.id, j.priority, j.queue from @schema.adjourn_jobs j
+                select j.id, j.priority, j.queue, j.task_name, j.limit_id as own_limit from @schema.adjourn_jobs j
                 where j.hold = @gate and j.gate_id = asked.limit_id and j.gate_key = asked.key
                 order by j.priority desc, coalesce(j.turn, j.id) limit cardinality(asked.slots) for update skip locked
             ) locked
@@ -53,7 +57,8 @@ begin
     select array_agg(best.id), array_agg(coalesce(best.slot, -best.id)), array_agg(l.scope), array_agg(
         case when l.scope <> 'key' or last.turn is null then null
              else greatest(best.id, least(last.turn + 1, first.turn + @turn_window)) end
-    ) into v_ids, v_slots, v_scopes, v_turns
+    ), array_agg(best.limit_id), array_agg(best.own_limit), array_agg(best.task_name), array_agg(best.queue)
+    into v_ids, v_slots, v_scopes, v_turns, v_limits, v_own_limits, v_tasks, v_queues
     from best join @schema.adjourn_limits l on l.id = best.limit_id
     left join last on last.id = best.limit_id
     left join first on first.queue = best.queue and first.priority = best.priority;
@@ -68,6 +73,16 @@ begin
         queue_slot = case when u.scope = 'queue' then u.slot else j.queue_slot end,
         turn = case when u.scope = 'key' then u.turn else j.turn end
     from unnest(v_ids, v_slots, v_scopes, v_turns) u(id, slot, scope, turn) where j.id between u.id and u.id;
+    if not exists (select from @schema.adjourn_pauses) and not exists (
+        select from (
+            select distinct * from unnest(v_limits, v_own_limits, v_tasks, v_queues) u(limit_id, own_limit, task_name, queue)
+        ) kind join @schema.adjourn_limits l on l.id <> kind.limit_id and (l.concurrency is not null or l.rates is not null) and (
+            l.id = kind.own_limit or l.scope = 'task' and l.name = kind.task_name or l.scope = 'queue' and l.name = kind.queue
+        )
+    ) then
+        -- No other limit concerns them.
+        return v_ids;
+    end if;
     perform @schema.adjourn_gate_v1(v_ids);
     return array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold in (@ready, @apart));
 end $$;
