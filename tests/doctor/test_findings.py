@@ -209,10 +209,15 @@ def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: E
     execute("delete from adjourn.adjourn_jobs")
     stores(execute, hold=1, columns=", scheduled_at", values=", now() - interval '300 s'")
     stores(execute, hold=3, columns=", lock", values=", 'l'", age=180)
-    stores(execute, hold=5, columns=", unknown_since", values=", now()")
+    stores(execute, hold=5, columns=", unknown_since", values=", now() - interval '240 s'")
     stores(execute, columns=", worker_id, started_at", values=", 999999, now()")
     texts = " ".join(each.text for each in found(app, "jobs", Level.WARN))
-    for words in ("overdue for 5 min", "placed for 3 min", "knows the task", "not alive"):
+    for words in (
+        "overdue for 5 min",
+        "placed for 3 min",
+        "knows task 'send': 1 job waits, the first for 4 min",
+        "not alive",
+    ):
         assert words in texts
 
 

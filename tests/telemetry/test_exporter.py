@@ -124,6 +124,24 @@ async def test_latency_tells_of_ready_due_and_unplaced_jobs_while_no_worker_runs
     assert exporter.value("adjourn_queue_latency_seconds", queue="ready") == 0
 
 
+async def test_jobs_of_tasks_that_no_worker_knows_are_told_with_their_age(
+    app: adjourn.App, exporter: Exporter, observer: psycopg.Connection
+) -> None:
+    for task, queue, jobs in (("gone", "mail", 2), ("gone", "news", 1), ("old", "mail", 1)):
+        for _ in range(jobs):
+            await app.configure_task(task, queue=queue, allow_unknown=True).defer_async()
+    await app.run_worker_async(wait=False)
+    observer.execute("update adjourn.adjourn_jobs set unknown_since = now() - interval '100 s' where queue = 'news'")
+    for task, queue, jobs in (("gone", "mail", 2), ("gone", "news", 1), ("old", "mail", 1)):
+        assert exporter.value("adjourn_unknown_task_jobs", task=task, queue=queue) == jobs
+    assert (exporter.value("adjourn_unknown_task_seconds", task="gone", queue="news") or 0) == pytest.approx(
+        100, abs=50
+    )
+    assert (exporter.value("adjourn_unknown_task_seconds", task="old", queue="mail") or 0) < 50
+    observer.execute("delete from adjourn.adjourn_jobs")
+    assert exporter.value("adjourn_unknown_task_jobs", task="gone", queue="mail") is None
+
+
 async def test_what_has_become_of_jobs_is_counted_from_when_the_exporter_began(
     app: adjourn.App, bench: Bench, exporter: Exporter
 ) -> None:

@@ -109,6 +109,28 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
         ),
         ({"latency": 12.0}, [("waiting", "warn", "its workers have free slots: see the workers and the limits")]),
         ({"held": 2}, [("limited", "warn", "its limit holds back 2 jobs")]),
+        (
+            {"ready": 0, "unknown": [{"task": "gone", "jobs": 3, "is_capped": False, "seconds": 300.0}]},
+            [("unknown task", "bad", "no worker knows task gone: 3 jobs wait, the first for 5 min")],
+        ),
+        (
+            {
+                "unknown": [
+                    {"task": "gone", "jobs": 10_000, "is_capped": True, "seconds": 30.0},
+                    {"task": "old", "jobs": 1, "is_capped": False, "seconds": 2.0},
+                ]
+            },
+            [
+                (
+                    "unknown task",
+                    "bad",
+                    (
+                        "no worker knows task gone: 10,000 jobs or more wait, the first for 30 s; "
+                        "nor 1 other task of which jobs wait"
+                    ),
+                ),
+            ],
+        ),
         ({}, [("working", "good", "")]),
         ({"ready": 0}, [("idle", "", "")]),
     ],
@@ -117,7 +139,21 @@ def test_a_queue_is_told_with_all_its_states_and_their_reasons(
     facts: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
     usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
-    assert figures.judged({**usual, "others": Counter(), "held": 0, **facts}) == told
+    assert figures.judged({**usual, "others": Counter(), "held": 0, "unknown": [], **facts}) == told
+
+
+def test_jobs_of_a_task_that_no_worker_knows_are_told_wherever_one_looks(app: adjourn.App, client: TestClient) -> None:
+    app.configure_task("gone", queue="letters", allow_unknown=True).defer()
+    app.tasks["send"].defer()
+    assert "no worker knows" not in text_of(client.get("/").text)
+    app.run_worker(wait=False)
+    told = "no worker knows task gone: 1 job waits, the first for"
+    for path in ("/", "/queues", "/queue?name=letters"):
+        until(lambda path=path: told in text_of(client.get(path).text))  # type: ignore[misc]
+        assert 'class="badge bad">unknown task' in client.get(path).text
+    assert "No worker knows it: 1 job waits" in text_of(client.get("/task?name=gone").text)
+    assert re.search("gone .* no worker knows it: 1 job", text_of(client.get("/tasks").text))
+    assert "no worker knows" not in text_of(client.get("/queue?name=mail").text)
 
 
 def test_a_form_that_is_sent_twice_acts_once(app: adjourn.App, client: TestClient) -> None:

@@ -50,7 +50,7 @@ class Family:
     samples: Mapping[tuple[str, ...], float] = attrs.field(factory=dict)
 
 
-QUEUE, PAIR = ("queue",), ("queue", "task", "status")
+QUEUE, KIND, PAIR = ("queue",), ("queue", "task"), ("queue", "task", "status")
 SCHEDULE = ("task", "periodic_id")
 DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_queue_latency_seconds", told="For how long the oldest job could have run that does not", labels=QUEUE),
@@ -60,6 +60,8 @@ DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_queue_workers", told="Live workers that serve the queue", labels=QUEUE),
     Family(name="adjourn_queue_slots", told="How many jobs these can run at once", labels=QUEUE),
     Family(name="adjourn_oldest_running_seconds", told="For how long the oldest job has been running that workers tell of", labels=QUEUE),
+    Family(name="adjourn_unknown_task_jobs", told="Jobs that wait for a worker that knows their task, counted up to 10,000", labels=KIND),
+    Family(name="adjourn_unknown_task_seconds", told="For how long the first of them has waited", labels=KIND),
     Family(name="adjourn_workers", told="Workers", labels=("state",)),
     Family(name="adjourn_locks_waiting", told="Locks behind which jobs wait, counted up to 500"),
     Family(name="adjourn_headless_locks", told="Those of them that no job holds"),
@@ -197,6 +199,7 @@ class Exports:
             "queues": self._read_queues,
             "history": self._history.read,
             "locks": _read_locks,
+            "unknown_tasks": _read_unknown,
             "schedules": _read_schedules,
             "tables": _read_tables,
             "server": _read_condition,
@@ -328,6 +331,14 @@ def _read_schedules(reader: Reader) -> dict[str, Samples]:
         "adjourn_schedule_next_tick_timestamp_seconds": {labels: row["next_tick"] for labels, row in known.items()},
         "adjourn_schedule_overdue_seconds": {labels: max(0.0, row["overdue"]) for labels, row in known.items()},
         "adjourn_schedule_paused": {labels: int(row["is_paused"]) for labels, row in rows.items()},
+    }
+
+
+def _read_unknown(reader: Reader) -> dict[str, Samples]:
+    rows = {(row["queue"], row["task"]): row for row in reader.rows("unknown")}
+    return {
+        "adjourn_unknown_task_jobs": {labels: row["jobs"] for labels, row in rows.items()},
+        "adjourn_unknown_task_seconds": {labels: row["seconds"] or 0.0 for labels, row in rows.items()},
     }
 
 

@@ -12,6 +12,7 @@ from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span
 from adjourn.exceptions import InvalidOption
+from adjourn.monitor.unknown import by_task, waiting
 from adjourn.sql.reading import COUNTED
 
 LONG_SILENCE = 30.0
@@ -104,13 +105,9 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
                 "",
                 f"overdue_warn={limits.overdue_warn:g} s",
             )
-    if waits["unknown"]:
+    for finding in _unknown(patient):
         found = True
-        yield warn(
-            f"{_at_most(waits['unknown'])} for a worker that knows the task",
-            "Deploy the workers with the module that declares it; after unknown_task_timeout such a job fails.",
-            "adjourn --app=... shell list_jobs waits_for=task",
-        )
+        yield finding
     if waits["apart"]:
         found = True
         yield warn(
@@ -134,6 +131,22 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
         )
     if not found:
         yield ok("No job waits that could run")
+
+
+def _unknown(patient: Patient) -> Iterator[Finding]:
+    tasks = by_task(patient.rows("unknown"))
+    for task in tasks[:NAMED]:
+        yield warn(
+            f"No worker knows task {task['task']!r}: {waiting(task)}",
+            "Deploy the workers with the module that declares it; after unknown_task_timeout such a job fails.",
+            f"adjourn --app=... shell list_jobs waits_for=task task={shlex.quote(task['task'])}",
+        )
+    if len(tasks) > NAMED:
+        yield warn(
+            f"No worker knows {counted(len(tasks) - NAMED, 'other task')} of which jobs wait",
+            "Deploy the workers with the modules that declare them.",
+            "adjourn --app=... shell list_jobs waits_for=task",
+        )
 
 
 def _at_most(number: int) -> str:

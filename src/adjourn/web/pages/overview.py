@@ -57,6 +57,7 @@ PAGE = Page(
         "pauses",
         "queues",
         "waiting",
+        "unknown",
         "limits",
         "tasks",
         "doctor",
