@@ -15,6 +15,7 @@ import pytest
 import adjourn
 from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
 from adjourn.exceptions import InvalidOption
+from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
 from support.sessions import BLOCKED
 from support.waiting import until
@@ -227,7 +228,12 @@ def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjour
     with app.open():
         app.job_manager.pause_queue("mail")
         app.job_manager.pause_task("send")
-    first, second = found(app, "jobs", Level.WARN)
+        app.job_manager.acting_for(Author(name="bob@host", how="shell")).pause_queue(
+            "news", seconds=7205, reason="of tests"
+        )
+    first, third, second = found(app, "jobs", Level.WARN)
+    assert "Queue 'news' has been paused by bob@host for" in third.text
+    assert "s (of tests), and will be for 2 h more: none of its jobs starts" in third.text
     assert "'mail'" in first.text
     assert first.statement == "adjourn --app=... resume --queue=mail"
     assert "'send'" in second.text

@@ -57,6 +57,7 @@ DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_queue_jobs", told="Live jobs, counted up to 10,000", labels=("queue", "state")),
     Family(name="adjourn_queue_jobs_capped", told="1 if there are more jobs than were counted", labels=("queue", "state")),
     Family(name="adjourn_queue_paused", told="1 if the queue is paused", labels=QUEUE),
+    Family(name="adjourn_queue_pause_ends_timestamp_seconds", told="When its pause ends by itself; absent if it has no such end", labels=QUEUE),
     Family(name="adjourn_queue_workers", told="Live workers that serve the queue", labels=QUEUE),
     Family(name="adjourn_queue_slots", told="How many jobs these can run at once", labels=QUEUE),
     Family(name="adjourn_oldest_running_seconds", told="For how long the oldest job has been running that workers tell of", labels=QUEUE),
@@ -206,7 +207,7 @@ class Exports:
         }
 
     def _read_queues(self, reader: Reader) -> dict[str, Samples]:
-        paused = {row["name"] for row in reader.rows("pauses") if row["scope"] == "queue"}
+        paused = {row["name"]: row["ends_at"] for row in reader.rows("pauses") if row["scope"] == "queue"}
         jobs: Samples = {}
         capped: Samples = {}
         for row in reader.rows("states"):
@@ -222,7 +223,7 @@ class Exports:
         alive = [row for row in crew if row["is_alive"]]
         named = {name for row in alive for name in row["queues"] or ()}
         # A queue that was there stays, with a latency of 0, so that alerts see that it is well.
-        known = self._queues | paused | named | late.keys() | {queue for queue, _ in jobs}
+        known = self._queues | paused.keys() | named | late.keys() | {queue for queue, _ in jobs}
         self._queues = set(sorted(known)[:MOST_PAIRS])
         oldest: Samples = {}
         for row in reader.rows("working"):
@@ -238,6 +239,9 @@ class Exports:
             "adjourn_queue_jobs": _of(jobs, self._queues),
             "adjourn_queue_jobs_capped": _of(capped, self._queues),
             "adjourn_queue_paused": {(name,): int(name in paused) for name in self._queues},
+            "adjourn_queue_pause_ends_timestamp_seconds": {
+                (name,): at for name, at in paused.items() if at is not None and name in self._queues
+            },
             "adjourn_queue_workers": {(name,): len(rows) for name, rows in serving.items()},
             "adjourn_queue_slots": {(name,): sum(map(_slots, rows)) for name, rows in serving.items()},
             "adjourn_oldest_running_seconds": _of(oldest, self._queues),

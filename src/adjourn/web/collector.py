@@ -29,6 +29,7 @@ FEEDS: dict[str, float] = {
     "queues": 10.0,
     "waiting": 10.0,
     "unknown": 10.0,
+    "paused_tasks": 10.0,
     "tasks": 10.0,
     "limits": 10.0,
     "workflows": 10.0,

@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --for --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --reason --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --until --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -155,12 +155,15 @@ complete -c adjourn -n '_shtab_adjourn_using metrics' -l interval -x -d 'for how
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l once -d 'print them, and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, change, cancel, abort or delete them. Look at workflows and limits, and change them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until its end or `adjourn resume`.'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s q -l queue -x -d 'a queue; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s t -l task -x -d 'the name of a task; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l schedule -x -d 'the schedules of a periodic task, of which no tick is deferred; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l periodic-id -x -d 'with --schedule: only the schedule with this periodic_id'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l for -x -d 'end the pause after so long; default: no end'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l until -x -d 'end it at a time with its offset from UTC, by the database'"'"'s clock'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l reason -x -d 'why, for those who look at what is paused'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a resume -d 'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s q -l queue -x -d 'a queue; may be repeated'

@@ -1,4 +1,5 @@
--- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs that wait for places or hold them
+-- A queue or task was paused or resumed, or its pause may end: p_what is 'queue:' or 'task:' and its name; or 'schedule:' and an array, in JSON, of a
+-- task's name and a periodic_id, for which there is no more to do. Of one that is paused, jobs that wait for places or hold them
 -- and have not begun give way to others; of one that was resumed, jobs that were set aside go on, unless something else that they belong to is
 -- paused, and of a task those whose queue a worker serves. The caller holds the placing key
 -- alone. Returns how many jobs go on; if some are left, there is a note again.
@@ -11,6 +12,13 @@ declare
     v_ids bigint[];
     v_moved integer := 0;
 begin
+    -- Jobs that are ready and can be claimed again are not counted, but who asks looks for jobs if there are any.
+    if @schema.adjourn_end_pause_v1(p_what) then
+        v_moved := 1;
+    end if;
+    if v_scope = 'schedule' then
+        return 0;
+    end if;
     if exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
         v_ids := array(
             select j.id from @schema.adjourn_jobs j
@@ -49,7 +57,7 @@ begin
             ready_at = now(), hold = case when j.doubts >= @apart_from then @apart else @ready end
         where j.id = any(v_ids);
         perform @schema.adjourn_gate_v1(v_ids);
-        v_moved := cardinality(v_ids);
+        v_moved := v_moved + cardinality(v_ids);
     end if;
     if cardinality(v_ids) >= @most_placed then
         insert into @schema.adjourn_open_limits (limit_id, limit_key) values (0, p_what);

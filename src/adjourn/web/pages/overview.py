@@ -58,6 +58,7 @@ PAGE = Page(
         "queues",
         "waiting",
         "unknown",
+        "paused_tasks",
         "limits",
         "tasks",
         "doctor",

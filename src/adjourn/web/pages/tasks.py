@@ -8,6 +8,7 @@ from adjourn.monitor.unknown import by_task
 from adjourn.sql.reading import COUNTED
 from adjourn.web import figures
 from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages import pausing
 
 
 def show(view: View) -> dict[str, Any]:
@@ -57,19 +58,12 @@ def _failed(task: dict[str, Any]) -> int:
 
 def pause(view: View) -> Done:
     """Start no more jobs of a task."""
-    return _change(view, pause=True)
+    return pausing.pause(view, "task")
 
 
 def resume(view: View) -> Done:
     """Start jobs of a task again."""
-    return _change(view, pause=False)
-
-
-def _change(view: View, *, pause: bool) -> Done:
-    name = view.form.known_name("task")
-    changed = view.pause("task", name, pause=pause)
-    word = "paused" if pause else "resumed"
-    return Done(f"Task {name} is {word}." if changed else f"Task {name} was {word} already.", view.url("tasks"))
+    return pausing.resume(view, "task")
 
 
 PAGE = Page(
