@@ -571,8 +571,8 @@ def test_who_has_no_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> N
     def getuser() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(authors.getpass, "getuser", getuser)
-    monkeypatch.setattr(authors.os, "getuid", lambda: 4711)
+    monkeypatch.setattr("getpass.getuser", getuser)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
     assert authors.author() == Author(name=f"4711@{socket.gethostname()}", how="shell")
 
 

@@ -19,7 +19,7 @@ from adjourn._memory.tables import JobRow, LimitRow, PauseRow, StartRow, Tables
 from adjourn._memory.terms import terms_of
 from adjourn.types import Row
 
-NOT_PAUSED: dict[str, None] = dict.fromkeys(("paused_at", "pause_ends_at", "paused_by", "pause_reason"))
+NOT_PAUSED: dict[str, Any] = dict.fromkeys(("paused_at", "pause_ends_at", "paused_by", "pause_reason"))
 """The columns of a schedule that is not paused."""
 
 

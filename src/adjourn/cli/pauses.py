@@ -134,6 +134,8 @@ def switch_schedules(
     noted = manager_of(app)
     for key in found:
         # One that has not been due yet is stored by its pause.
-        new = {} if key in stored else {"cron": declared[key].cron.expression, "timezone": declared[key].cron.timezone}
+        new: dict[str, Any] = (
+            {} if key in stored else {"cron": declared[key].cron.expression, "timezone": declared[key].cron.timezone}
+        )
         changed = noted.pause_schedule(*key, **new, **said) if pause else noted.resume_schedule(*key, **new)
         yield _told(f"Schedule {key[0]} ({key[1]})" if key[1] else f"Schedule {key[0]}", changed, said, pause=pause)

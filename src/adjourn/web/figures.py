@@ -87,7 +87,8 @@ def queues(view: View) -> list[dict[str, Any]]:
 
 def _wait(queue: dict[str, Any]) -> float:
     """Return for how long the first job waits that could run if all were well."""
-    return max(queue["latency"], *(row["seconds"] or 0.0 for row in queue["unknown"]), 0.0)
+    waits: list[float] = [queue["latency"], *(row["seconds"] or 0.0 for row in queue["unknown"])]
+    return max(waits)
 
 
 def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
