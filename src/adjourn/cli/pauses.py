@@ -137,5 +137,5 @@ def switch_schedules(
         new: dict[str, Any] = (
             {} if key in stored else {"cron": declared[key].cron.expression, "timezone": declared[key].cron.timezone}
         )
-        changed = noted.pause_schedule(*key, **new, **said) if pause else noted.resume_schedule(*key, **new)
+        changed = noted.pause_schedule(key[0], key[1], **new, **said) if pause else noted.resume_schedule(*key, **new)
         yield _told(f"Schedule {key[0]} ({key[1]})" if key[1] else f"Schedule {key[0]}", changed, said, pause=pause)

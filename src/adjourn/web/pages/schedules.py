@@ -93,7 +93,9 @@ def _switch(view: View, *, pause: bool) -> Done:
     name = f"{task} ({periodic_id})" if periodic_id else task
     declared = view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
     # One that has not been due yet is stored by its pause.
-    new = {} if declared is None else {"cron": declared.cron.expression, "timezone": declared.cron.timezone}
+    new: dict[str, Any] = (
+        {} if declared is None else {"cron": declared.cron.expression, "timezone": declared.cron.timezone}
+    )
     word = "paused" if pause else "resumed"
     try:
         with view.database.changing() as connection:
