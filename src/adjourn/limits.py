@@ -238,12 +238,19 @@ class Pause:
         Since when, by the database's clock.
     periodic_id
         Tells several schedules of one task apart; empty for a queue or a task.
+    ends_at
+        When it ends by itself, by the database's clock; None: when somebody resumes it.
+    paused_by, reason
+        Who has paused it, and why; None if that was not said.
     """
 
     scope: Literal["queue", "task", "schedule"]
     name: str
     paused_at: datetime.datetime
     periodic_id: str = ""
+    ends_at: datetime.datetime | None = None
+    paused_by: str | None = None
+    reason: str | None = None
 
 
 class _Unset:

@@ -10,7 +10,7 @@ import pytest
 
 import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
-from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged
+from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged, NoResult
 from adjourn.jobs import Author, Job, Seen
 from adjourn.testing import InMemoryConnector
 from adjourn.types import Statement
@@ -163,9 +163,145 @@ async def test_old_notes_are_deleted_the_oldest_first_so_many_at_a_time(stored: 
     await session.close_async()
 
 
-async def test_memory_says_that_it_keeps_no_notes() -> None:
+async def test_memory_says_that_it_holds_no_job() -> None:
     app = adjourn.App(connector=InMemoryConnector())
     await app.open_async()
-    with pytest.raises(ConnectorException, match="keeps no notes"):
-        await app.job_manager.actions.add_audit_async(ANN, "job.cancel")
+    with pytest.raises(ConnectorException, match="holds no job"):
+        await app.job_manager.actions.hold_job_async(1, Seen(status="todo", claim=0), None)
     await app.close_async()
+
+
+BOB = Author(name="bob@host", how="shell")
+
+
+async def told_async(app: adjourn.App) -> list[tuple[str, str | None, int, str]]:
+    """The notes that there are, the oldest first."""
+    notes = await app.job_manager.actions.list_audit_async()
+    assert {note.author for note in notes} <= {BOB}
+    return [(note.action, note.target, note.jobs, note.outcome) for note in reversed(notes)]
+
+
+async def test_what_a_manager_does_for_somebody_is_noted(app: adjourn.App) -> None:
+    @app.periodic(cron="0 0 * * *", periodic_id="night")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    manager = app.job_manager.acting_for(BOB)
+    assert await manager.pause_queue_async("a", reason="too many mails")
+    assert await manager.pause_task_async("t", seconds=3600)
+    assert await manager.resume_task_async("t")
+    assert await manager.pause_schedule_async("clean", "night", cron="0 0 * * *")
+    assert await manager.resume_schedule_async("clean", "night")
+    assert await manager.set_limit_async(queue="a", concurrency=3, rate=adjourn.Rate(5, 60))
+    assert await manager.set_limit_async(queue="a", concurrency=None, rate=None)
+    assert await manager.reset_limit_async(queue="a")
+    assert await told_async(app) == [
+        ("queue.pause", "a", 0, "because too many mails"),
+        ("task.pause", "t", 0, "for 3600 s"),
+        ("task.resume", "t", 0, "done"),
+        ("schedule.pause", "clean (night)", 0, "done"),
+        ("schedule.resume", "clean (night)", 0, "done"),
+        ("limit.set", "queue a", 0, "3 at once, 5 in 60 s"),
+        ("limit.set", "queue a", 0, "no limit"),
+        ("limit.reset", "queue a", 0, "done"),
+    ]
+
+
+async def test_what_changes_jobs_is_noted_with_how_many_they_are(app: adjourn.App) -> None:
+    one, two, three, _ = [await app.configure_task("work").defer_async() for _ in range(4)]
+    manager = app.job_manager.acting_for(BOB)
+    assert await manager.change_jobs_async([one], priority=5) == [one]
+    assert await manager.change_jobs_async([one, two], priority=5, move_to="slow", now=True) == [one, two]
+    assert await manager.cancel_job_by_id_async(one)
+    assert await manager.cancel_jobs_async([one, two, three]) == [two, three]
+    assert await manager.retry_jobs_async([two, three], None) == [two, three]
+    await manager.retry_job_by_id_async(one)
+    assert await manager.cancel_job_by_id_async(one, delete_job=True)
+    running = await claim_async(app)
+    assert await manager.abort_jobs_async([running or 0]) == [running]
+    assert await told_async(app) == [
+        ("job.priority", str(one), 1, "priority 5"),
+        ("bulk.change", None, 2, f"jobs {one} to {two}, priority 5, to queue slow, now"),
+        ("job.cancel", str(one), 1, "done"),
+        ("bulk.cancel", None, 2, f"jobs {one} to {three}"),
+        ("bulk.retry", None, 2, f"jobs {two} to {three}"),
+        ("job.retry", str(one), 1, "done"),
+        ("job.delete", str(one), 1, "done"),
+        ("job.abort", str(running), 1, "done"),
+    ]
+
+
+async def test_a_change_of_many_jobs_is_noted_by_its_name_and_with_its_filters(app: adjourn.App) -> None:
+    for _ in range(3):
+        await app.configure_task("work", queue="a").defer_async()
+    manager = app.job_manager.acting_for(BOB, target="bulk one", filter={"queue": "a"})
+    assert len(await manager.cancel_jobs_async(queue="a")) == 3
+    (note,) = await app.job_manager.actions.list_audit_async()
+    assert (note.action, note.target, note.filter, note.jobs) == ("bulk.cancel", "bulk one", {"queue": "a"}, 3)
+
+
+async def test_what_is_done_with_a_workflow_is_noted(app: adjourn.App) -> None:
+    flow = app.workflow("order")
+    flow.add(app.configure_task("pay"))
+    stored = await flow.defer_async()
+    manager = app.job_manager.acting_for(BOB)
+    assert await manager.cancel_workflow_async(stored.id) == 1
+    assert await manager.retry_workflow_async(stored.id) == 1
+    with pytest.raises(NoResult):
+        await manager.cancel_workflow_async(stored.id + 1_000_000)
+    assert await told_async(app) == [
+        ("workflow.cancel", str(stored.id), 1, "done"),
+        ("workflow.retry", str(stored.id), 1, "done"),
+    ]
+
+
+async def test_of_what_changes_nothing_there_is_no_note(app: adjourn.App) -> None:
+    manager = app.job_manager.acting_for(BOB)
+    assert not await manager.resume_queue_async("a")
+    assert not await manager.reset_limit_async(queue="a")
+    assert not await manager.cancel_job_by_id_async(999_999, abort=True)
+    assert await manager.cancel_jobs_async([999_999]) == []
+    with pytest.raises(NoResult):
+        await manager.retry_job_by_id_async(999_999)
+    with pytest.raises(NoResult):
+        await manager.retry_workflow_async(999_999)
+    assert await manager.pause_queue_async("a")
+    assert not await manager.pause_queue_async("a")
+    assert [action for action, *_ in await told_async(app)] == ["queue.pause"]
+    await app.configure_task("work", queue="a").defer_async()
+    assert await app.job_manager.resume_queue_async("a")
+    assert len(await told_async(app)) == 1
+
+
+async def test_who_acts_is_an_author(app: adjourn.App) -> None:
+    with pytest.raises(InvalidOption, match=r"^author='bob'"):
+        app.job_manager.acting_for("bob")  # type: ignore[arg-type]
+
+
+async def test_a_note_is_part_of_the_transaction_of_its_change(stored: adjourn.App) -> None:
+    job_id = await stored.configure_task("work").defer_async()
+    manager = stored.job_manager.acting_for(Author(name="\0\ud800'<b>%s %(x)s", how="shell"))
+
+    async def fail_async() -> None:
+        async with stored.connector.transaction_async() as transaction:
+            assert await manager.cancel_jobs_async([job_id], transaction) == [job_id]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_async()
+    assert await manager.actions.list_audit_async() == []
+    assert await manager.cancel_jobs_async([job_id]) == [job_id]
+    (note,) = await manager.actions.list_audit_async()
+    assert note.author.name == "\N{REPLACEMENT CHARACTER}?'<b>%s %(x)s"
+
+
+async def test_what_is_paused_is_listed_with_who_did_it_and_why(app: adjourn.App) -> None:
+    manager = app.job_manager.acting_for(BOB)
+    assert await manager.pause_queue_async("a", reason="the printer is on fire")
+    assert await app.job_manager.pause_task_async("t")
+    first, second = await manager.list_pauses_async()
+    assert (first.name, first.paused_by, first.reason, first.ends_at) == ("a", BOB.name, "the printer is on fire", None)
+    assert (second.name, second.paused_by, second.reason, second.ends_at) == ("t", None, None, None)
+    assert await manager.pause_queue_async("a", reason="it is repaired")
+    (first, _) = await manager.list_pauses_async()
+    assert first.reason == "it is repaired"

@@ -292,6 +292,81 @@ async def test_nothing_of_a_paused_task_is_claimed_until_it_is_resumed(app: adjo
     assert [job.id for job in await claimer.claim_async()] == [ids[0], ids[2]]
 
 
+@pytest.mark.parametrize("scope", ["queue", "task"])
+async def test_a_pause_ends_by_itself_and_workers_know_when(app: adjourn.App, claimer: Claimer, scope: str) -> None:
+    manager = app.job_manager
+    ids = [await app.configure_task(name, queue=name).defer_async() for name in ("a", "b", "a")]
+    pause = manager.pause_queue_async if scope == "queue" else manager.pause_task_async
+    assert await pause("a", seconds=1.5)
+    (told,) = await manager.list_pauses_async()
+    assert told.ends_at is not None
+    assert 1.4 < (told.ends_at - told.paused_at).total_seconds() < 1.6
+    assert [job.id for job in await claimer.claim_async()] == [ids[1]]
+    await claimer.manager.place_async(200)
+    exchanged = await claimer.manager.exchange_async(claimer.worker_id, (), limit=10, queues=None)
+    assert not exchanged.jobs
+    assert exchanged.due_in is not None
+    assert 0 < exchanged.due_in <= 1.5
+    # It is over for those who look, too, although no worker does anything about it meanwhile.
+    await until_async(lambda: paused_async(app, []))
+    assert [job.id for job in await app.job_manager.list_jobs_async(waits_for="pause")] == []
+    assert [job.id for job in await claimer.claim_async()] == [ids[0], ids[2]]
+    assert await pause("a")
+
+
+async def paused_async(app: adjourn.App, names: list[str]) -> bool:
+    return [pause.name for pause in await app.job_manager.list_pauses_async()] == names
+
+
+async def test_a_pause_gets_another_end(app: adjourn.App, claimer: Claimer) -> None:
+    manager = app.job_manager
+    job_id = await app.configure_task("any", queue="a").defer_async()
+    assert await manager.pause_queue_async("a", seconds=0.2)
+    assert await manager.pause_queue_async("a")
+    (told,) = await manager.list_pauses_async()
+    assert told.ends_at is None
+    assert not await manager.pause_queue_async("a")
+    until = told.paused_at + datetime.timedelta(hours=1)
+    assert await manager.pause_queue_async("a", until=until)
+    assert not await manager.pause_queue_async("a", until=until)
+    (again,) = await manager.list_pauses_async()
+    assert (again.ends_at, again.paused_at) == (until, told.paused_at)
+    assert not await claimer.claim_async()
+    assert await manager.pause_queue_async("a", until=told.paused_at)
+    assert [job.id for job in await claimer.claim_async()] == [job_id]
+
+
+async def test_while_something_else_is_paused_the_end_of_a_pause_sets_no_job_of_that_free(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    manager = app.job_manager
+    one = await app.configure_task("t", queue="a").defer_async()
+    two = await app.configure_task("u", queue="a").defer_async()
+    await manager.pause_task_async("t")
+    await manager.pause_queue_async("a", seconds=0.3)
+    assert not await claimer.claim_async()
+    await until_async(lambda: paused_async(app, ["t"]))
+    assert [job.id for job in await claimer.claim_async()] == [two]
+    await manager.resume_task_async("t")
+    assert [job.id for job in await claimer.claim_async()] == [one]
+
+
+@pytest.mark.parametrize(
+    "option", [{"seconds": 0}, {"seconds": "1"}, {"reason": ""}, {"reason": "x" * 1001}, {"reason": "\0"}]
+)
+async def test_what_is_said_of_a_pause_is_refused_by_name(app: adjourn.App, option: dict[str, Any]) -> None:
+    (name,) = option
+    for pause in (app.job_manager.pause_queue_async, app.job_manager.pause_task_async):
+        with pytest.raises(exceptions.InvalidOption, match=rf"^{name}="):
+            await pause("a", **option)
+    naive = datetime.datetime(2030, 1, 1)
+    with pytest.raises(exceptions.InvalidOption, match=r"^until="):
+        await app.job_manager.pause_queue_async("a", until=naive)
+    with pytest.raises(exceptions.InvalidOption, match="exclude each other"):
+        await app.job_manager.pause_queue_async("a", seconds=1, until=naive.replace(tzinfo=datetime.UTC))
+    assert await app.job_manager.list_pauses_async() == []
+
+
 async def test_a_paused_queue_does_not_hold_places_that_jobs_of_other_queues_wait_for(
     app: adjourn.App, claimer: Claimer
 ) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.ticks import LastTick, Tick
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
+from support.waiting import until_async
 
 
 @pytest.fixture(params=["in memory", "postgres"])
@@ -98,6 +100,28 @@ async def test_a_schedule_is_paused_and_resumed_once_and_nothing_of_it_is_record
     assert not await manager.resume_schedule_async("t", "a")
     assert await manager.list_pauses_async() == []
     assert await manager.defer_periodic_job_async(job, "a", 1_700_003_600, cron="@hourly") is not None
+
+
+async def test_the_pause_of_a_schedule_ends_by_itself(app: adjourn.App) -> None:
+    manager = app.job_manager
+    await manager.pause_schedule_async("t", cron="@hourly", seconds=0.3, reason="of a night without reports")
+    (pause,) = await manager.list_pauses_async()
+    assert pause.ends_at is not None
+    assert pause.reason == "of a night without reports"
+    session = await app.connector.session_async()
+    worker = AsyncWorkerManager(session, app.connector.json_loads)
+    worker_id = await worker.register_worker_async("one", None, 60)
+
+    async def is_resumed_async() -> bool:
+        if (await worker.exchange_async(worker_id, (), limit=10, queues=None)).place:
+            await worker.place_async(100)
+        (schedule,) = await manager.list_schedules_async()
+        return schedule.paused_at is None
+
+    assert not await is_resumed_async()
+    await until_async(is_resumed_async)
+    assert await manager.list_pauses_async() == []
+    await session.close_async()
 
 
 async def test_a_schedule_that_nobody_knows_is_not_paused_and_one_that_was_not_due_yet_is(app: adjourn.App) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import adjourn
 from adjourn._sync.managers.exchange import SyncWorkerManager
-from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged
+from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged, NoResult
 from adjourn.jobs import Author, Job, Seen
 from adjourn.testing import InMemoryConnector
 from adjourn.types import Statement
@@ -164,9 +164,145 @@ def test_old_notes_are_deleted_the_oldest_first_so_many_at_a_time(stored: adjour
     session.close()
 
 
-def test_memory_says_that_it_keeps_no_notes() -> None:
+def test_memory_says_that_it_holds_no_job() -> None:
     app = adjourn.App(connector=InMemoryConnector())
     app.open()
-    with pytest.raises(ConnectorException, match="keeps no notes"):
-        app.job_manager.actions.add_audit(ANN, "job.cancel")
+    with pytest.raises(ConnectorException, match="holds no job"):
+        app.job_manager.actions.hold_job(1, Seen(status="todo", claim=0), None)
     app.close()
+
+
+BOB = Author(name="bob@host", how="shell")
+
+
+def told(app: adjourn.App) -> list[tuple[str, str | None, int, str]]:
+    """The notes that there are, the oldest first."""
+    notes = app.job_manager.actions.list_audit()
+    assert {note.author for note in notes} <= {BOB}
+    return [(note.action, note.target, note.jobs, note.outcome) for note in reversed(notes)]
+
+
+def test_what_a_manager_does_for_somebody_is_noted(app: adjourn.App) -> None:
+    @app.periodic(cron="0 0 * * *", periodic_id="night")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    manager = app.job_manager.acting_for(BOB)
+    assert manager.pause_queue("a", reason="too many mails")
+    assert manager.pause_task("t", seconds=3600)
+    assert manager.resume_task("t")
+    assert manager.pause_schedule("clean", "night", cron="0 0 * * *")
+    assert manager.resume_schedule("clean", "night")
+    assert manager.set_limit(queue="a", concurrency=3, rate=adjourn.Rate(5, 60))
+    assert manager.set_limit(queue="a", concurrency=None, rate=None)
+    assert manager.reset_limit(queue="a")
+    assert told(app) == [
+        ("queue.pause", "a", 0, "because too many mails"),
+        ("task.pause", "t", 0, "for 3600 s"),
+        ("task.resume", "t", 0, "done"),
+        ("schedule.pause", "clean (night)", 0, "done"),
+        ("schedule.resume", "clean (night)", 0, "done"),
+        ("limit.set", "queue a", 0, "3 at once, 5 in 60 s"),
+        ("limit.set", "queue a", 0, "no limit"),
+        ("limit.reset", "queue a", 0, "done"),
+    ]
+
+
+def test_what_changes_jobs_is_noted_with_how_many_they_are(app: adjourn.App) -> None:
+    one, two, three, _ = [app.configure_task("work").defer() for _ in range(4)]
+    manager = app.job_manager.acting_for(BOB)
+    assert manager.change_jobs([one], priority=5) == [one]
+    assert manager.change_jobs([one, two], priority=5, move_to="slow", now=True) == [one, two]
+    assert manager.cancel_job_by_id(one)
+    assert manager.cancel_jobs([one, two, three]) == [two, three]
+    assert manager.retry_jobs([two, three], None) == [two, three]
+    manager.retry_job_by_id(one)
+    assert manager.cancel_job_by_id(one, delete_job=True)
+    running = claim(app)
+    assert manager.abort_jobs([running or 0]) == [running]
+    assert told(app) == [
+        ("job.priority", str(one), 1, "priority 5"),
+        ("bulk.change", None, 2, f"jobs {one} to {two}, priority 5, to queue slow, now"),
+        ("job.cancel", str(one), 1, "done"),
+        ("bulk.cancel", None, 2, f"jobs {one} to {three}"),
+        ("bulk.retry", None, 2, f"jobs {two} to {three}"),
+        ("job.retry", str(one), 1, "done"),
+        ("job.delete", str(one), 1, "done"),
+        ("job.abort", str(running), 1, "done"),
+    ]
+
+
+def test_a_change_of_many_jobs_is_noted_by_its_name_and_with_its_filters(app: adjourn.App) -> None:
+    for _ in range(3):
+        app.configure_task("work", queue="a").defer()
+    manager = app.job_manager.acting_for(BOB, target="bulk one", filter={"queue": "a"})
+    assert len(manager.cancel_jobs(queue="a")) == 3
+    (note,) = app.job_manager.actions.list_audit()
+    assert (note.action, note.target, note.filter, note.jobs) == ("bulk.cancel", "bulk one", {"queue": "a"}, 3)
+
+
+def test_what_is_done_with_a_workflow_is_noted(app: adjourn.App) -> None:
+    flow = app.workflow("order")
+    flow.add(app.configure_task("pay"))
+    stored = flow.defer()
+    manager = app.job_manager.acting_for(BOB)
+    assert manager.cancel_workflow(stored.id) == 1
+    assert manager.retry_workflow(stored.id) == 1
+    with pytest.raises(NoResult):
+        manager.cancel_workflow(stored.id + 1_000_000)
+    assert told(app) == [
+        ("workflow.cancel", str(stored.id), 1, "done"),
+        ("workflow.retry", str(stored.id), 1, "done"),
+    ]
+
+
+def test_of_what_changes_nothing_there_is_no_note(app: adjourn.App) -> None:
+    manager = app.job_manager.acting_for(BOB)
+    assert not manager.resume_queue("a")
+    assert not manager.reset_limit(queue="a")
+    assert not manager.cancel_job_by_id(999_999, abort=True)
+    assert manager.cancel_jobs([999_999]) == []
+    with pytest.raises(NoResult):
+        manager.retry_job_by_id(999_999)
+    with pytest.raises(NoResult):
+        manager.retry_workflow(999_999)
+    assert manager.pause_queue("a")
+    assert not manager.pause_queue("a")
+    assert [action for action, *_ in told(app)] == ["queue.pause"]
+    app.configure_task("work", queue="a").defer()
+    assert app.job_manager.resume_queue("a")
+    assert len(told(app)) == 1
+
+
+def test_who_acts_is_an_author(app: adjourn.App) -> None:
+    with pytest.raises(InvalidOption, match=r"^author='bob'"):
+        app.job_manager.acting_for("bob")  # type: ignore[arg-type]
+
+
+def test_a_note_is_part_of_the_transaction_of_its_change(stored: adjourn.App) -> None:
+    job_id = stored.configure_task("work").defer()
+    manager = stored.job_manager.acting_for(Author(name="\0\ud800'<b>%s %(x)s", how="shell"))
+
+    def fail() -> None:
+        with stored.connector.transaction() as transaction:
+            assert manager.cancel_jobs([job_id], transaction) == [job_id]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert manager.actions.list_audit() == []
+    assert manager.cancel_jobs([job_id]) == [job_id]
+    (note,) = manager.actions.list_audit()
+    assert note.author.name == "\N{REPLACEMENT CHARACTER}?'<b>%s %(x)s"
+
+
+def test_what_is_paused_is_listed_with_who_did_it_and_why(app: adjourn.App) -> None:
+    manager = app.job_manager.acting_for(BOB)
+    assert manager.pause_queue("a", reason="the printer is on fire")
+    assert app.job_manager.pause_task("t")
+    first, second = manager.list_pauses()
+    assert (first.name, first.paused_by, first.reason, first.ends_at) == ("a", BOB.name, "the printer is on fire", None)
+    assert (second.name, second.paused_by, second.reason, second.ends_at) == ("t", None, None, None)
+    assert manager.pause_queue("a", reason="it is repaired")
+    (first, _) = manager.list_pauses()
+    assert first.reason == "it is repaired"

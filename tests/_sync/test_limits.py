@@ -287,6 +287,81 @@ def test_nothing_of_a_paused_task_is_claimed_until_it_is_resumed(app: adjourn.Ap
     assert [job.id for job in claimer.claim()] == [ids[0], ids[2]]
 
 
+@pytest.mark.parametrize("scope", ["queue", "task"])
+def test_a_pause_ends_by_itself_and_workers_know_when(app: adjourn.App, claimer: Claimer, scope: str) -> None:
+    manager = app.job_manager
+    ids = [app.configure_task(name, queue=name).defer() for name in ("a", "b", "a")]
+    pause = manager.pause_queue if scope == "queue" else manager.pause_task
+    assert pause("a", seconds=1.5)
+    (told,) = manager.list_pauses()
+    assert told.ends_at is not None
+    assert 1.4 < (told.ends_at - told.paused_at).total_seconds() < 1.6
+    assert [job.id for job in claimer.claim()] == [ids[1]]
+    claimer.manager.place(200)
+    exchanged = claimer.manager.exchange(claimer.worker_id, (), limit=10, queues=None)
+    assert not exchanged.jobs
+    assert exchanged.due_in is not None
+    assert 0 < exchanged.due_in <= 1.5
+    # It is over for those who look, too, although no worker does anything about it meanwhile.
+    until(lambda: paused(app, []))
+    assert [job.id for job in app.job_manager.list_jobs(waits_for="pause")] == []
+    assert [job.id for job in claimer.claim()] == [ids[0], ids[2]]
+    assert pause("a")
+
+
+def paused(app: adjourn.App, names: list[str]) -> bool:
+    return [pause.name for pause in app.job_manager.list_pauses()] == names
+
+
+def test_a_pause_gets_another_end(app: adjourn.App, claimer: Claimer) -> None:
+    manager = app.job_manager
+    job_id = app.configure_task("any", queue="a").defer()
+    assert manager.pause_queue("a", seconds=0.2)
+    assert manager.pause_queue("a")
+    (told,) = manager.list_pauses()
+    assert told.ends_at is None
+    assert not manager.pause_queue("a")
+    until = told.paused_at + datetime.timedelta(hours=1)
+    assert manager.pause_queue("a", until=until)
+    assert not manager.pause_queue("a", until=until)
+    (again,) = manager.list_pauses()
+    assert (again.ends_at, again.paused_at) == (until, told.paused_at)
+    assert not claimer.claim()
+    assert manager.pause_queue("a", until=told.paused_at)
+    assert [job.id for job in claimer.claim()] == [job_id]
+
+
+def test_while_something_else_is_paused_the_end_of_a_pause_sets_no_job_of_that_free(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    manager = app.job_manager
+    one = app.configure_task("t", queue="a").defer()
+    two = app.configure_task("u", queue="a").defer()
+    manager.pause_task("t")
+    manager.pause_queue("a", seconds=0.3)
+    assert not claimer.claim()
+    until(lambda: paused(app, ["t"]))
+    assert [job.id for job in claimer.claim()] == [two]
+    manager.resume_task("t")
+    assert [job.id for job in claimer.claim()] == [one]
+
+
+@pytest.mark.parametrize(
+    "option", [{"seconds": 0}, {"seconds": "1"}, {"reason": ""}, {"reason": "x" * 1001}, {"reason": "\0"}]
+)
+def test_what_is_said_of_a_pause_is_refused_by_name(app: adjourn.App, option: dict[str, Any]) -> None:
+    (name,) = option
+    for pause in (app.job_manager.pause_queue, app.job_manager.pause_task):
+        with pytest.raises(exceptions.InvalidOption, match=rf"^{name}="):
+            pause("a", **option)
+    naive = datetime.datetime(2030, 1, 1)
+    with pytest.raises(exceptions.InvalidOption, match=r"^until="):
+        app.job_manager.pause_queue("a", until=naive)
+    with pytest.raises(exceptions.InvalidOption, match="exclude each other"):
+        app.job_manager.pause_queue("a", seconds=1, until=naive.replace(tzinfo=datetime.UTC))
+    assert app.job_manager.list_pauses() == []
+
+
 def test_a_paused_queue_does_not_hold_places_that_jobs_of_other_queues_wait_for(
     app: adjourn.App, claimer: Claimer
 ) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 import adjourn
 from adjourn._domain.ticks import LastTick, Tick
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
+from support.waiting import until
 
 
 @pytest.fixture(params=["in memory", "postgres"])
@@ -99,6 +101,28 @@ def test_a_schedule_is_paused_and_resumed_once_and_nothing_of_it_is_recorded_in_
     assert not manager.resume_schedule("t", "a")
     assert manager.list_pauses() == []
     assert manager.defer_periodic_job(job, "a", 1_700_003_600, cron="@hourly") is not None
+
+
+def test_the_pause_of_a_schedule_ends_by_itself(app: adjourn.App) -> None:
+    manager = app.job_manager
+    manager.pause_schedule("t", cron="@hourly", seconds=0.3, reason="of a night without reports")
+    (pause,) = manager.list_pauses()
+    assert pause.ends_at is not None
+    assert pause.reason == "of a night without reports"
+    session = app.connector.session()
+    worker = SyncWorkerManager(session, app.connector.json_loads)
+    worker_id = worker.register_worker("one", None, 60)
+
+    def is_resumed() -> bool:
+        if worker.exchange(worker_id, (), limit=10, queues=None).place:
+            worker.place(100)
+        (schedule,) = manager.list_schedules()
+        return schedule.paused_at is None
+
+    assert not is_resumed()
+    until(is_resumed)
+    assert manager.list_pauses() == []
+    session.close()
 
 
 def test_a_schedule_that_nobody_knows_is_not_paused_and_one_that_was_not_due_yet_is(app: adjourn.App) -> None:

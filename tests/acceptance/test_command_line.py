@@ -304,6 +304,17 @@ def test_queues_and_tasks_are_paused_until_they_are_resumed(command: CommandLine
     assert outcome.output == "Queue mail is resumed\nTask sample_app.add is resumed\n"
     assert observer.execute(paused).fetchall() == []
     assert command("resume", "--queue=mail").output == "Queue mail is not paused\n"
+    outcome = command("pause", "--queue=mail", "--for=7200", "--reason=the mail server is down")
+    assert outcome.output == "Queue mail is paused for 2 h\n"
+    said = "SELECT reason, extract(epoch FROM ends_at - paused_at)::integer, paused_by LIKE '%@%' FROM adjourn.adjourn_pauses"
+    assert observer.execute(said).fetchall() == [("the mail server is down", 7200, True)]
+    (audit,) = observer.execute(
+        "SELECT action, target, outcome, how FROM adjourn.adjourn_audit ORDER BY id DESC LIMIT 1"
+    ).fetchall()
+    assert audit == ("queue.pause", "mail", "for 7200 s, because the mail server is down", "shell")
+    assert command("pause", "--queue=mail", "--for=5", "--until=2101-01-31T12:00+01:00").code == 2
+    assert command("pause", "--queue=mail", "--for=0").code != 0
+    assert command("resume", "--queue=mail", "--for=5").code == 2
     assert command("resume").code == 2
     assert command("pause", "--queue=mail", "--periodic-id=x").code == 2
 

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn.cli import authors
 from adjourn.cli.grammar import UsageError
 from adjourn.cli.progress import ProgressReport
 from adjourn.cli.shell import Shell
 from adjourn.cli.tables import Screen
+from adjourn.jobs import Author
 
 HERE = Path(__file__).parent
 SCRIPT = Path(sys.executable).parent / "adjourn"
@@ -536,6 +539,43 @@ def test_waiting_jobs_are_changed_by_their_ids_and_by_filters(app: adjourn.App, 
     assert [year for _, _, year in jobs()] == [2100, 2100, 2101]
 
 
+def test_the_audit_has_what_was_typed_and_by_whom(app: adjourn.App, typed: Typed) -> None:
+    ids = [app.tasks["mail"].defer(to="a") for _ in range(3)]
+    typed("pause queue=mail reason=maintenance")
+    typed("resume queue=mail")
+    typed("set_limit queue=mail concurrency=3")
+    typed("reset_limit queue=mail")
+    typed(f"change {ids[0]} priority=4")
+    typed(f"cancel {ids[0]}")
+    typed(f"retry {ids[0]}")
+    typed("cancel queue=mail")  # it only counts
+    typed("cancel queue=mail yes")
+    notes = app.job_manager.actions.list_audit()
+    user, at, host = notes[0].author.name.partition("@")
+    assert user
+    assert (at, host) == ("@", socket.gethostname())
+    assert {(note.author.name, note.author.how) for note in notes} == {(notes[0].author.name, "shell")}
+    bulk, *others = notes
+    assert (bulk.action, bulk.jobs, bulk.filter) == ("bulk.cancel", 3, {"statuses": ["todo"], "queue": "mail"})
+    assert (bulk.target or "").startswith("bulk ")
+    assert [(note.action, note.target) for note in reversed(others)] == [
+        ("queue.pause", "mail"),
+        ("queue.resume", "mail"),
+        ("limit.set", "queue mail"),
+        ("limit.reset", "queue mail"),
+        *((f"job.{action}", str(ids[0])) for action in ("priority", "cancel", "retry")),
+    ]
+
+
+def test_who_has_no_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getuser() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", getuser)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    assert authors.author() == Author(name=f"4711@{socket.gethostname()}", how="shell")
+
+
 def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed) -> None:
     assert typed("pause queue=mail") == [["Queue", "mail", "is", "paused"]]
     assert typed("pause queue=mail task=clean") == [
@@ -547,6 +587,17 @@ def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed)
     assert typed("resume queue=mail") == [["Queue", "mail", "is", "not", "paused"]]
     with pytest.raises(UsageError, match="resume what"):
         typed("resume")
+    assert typed("pause queue=mail for=7200 reason=maintenance") == [["Queue", "mail", "is", "paused", "for", "2", "h"]]
+    assert {"mail", "maintenance", authors.author().name} <= set(" ".join(typed("list_pauses")[1]).split())
+    assert typed("pause task=mail until=2101-01-31T12:00+01:00")[0][:5] == ["Task", "mail", "is", "paused", "until"]
+    with pytest.raises(UsageError, match="exclude each other"):
+        typed("pause queue=mail for=3600 until=2101-01-31T12:00+01:00")
+    for wrong in ("for=-1", "for=long", "until=tomorrow", "until=2101-01-31"):
+        with pytest.raises(UsageError, match=wrong.partition("=")[0]):
+            typed(f"pause queue=mail {wrong}")
+    with pytest.raises(UsageError, match="not a filter of this command"):
+        typed("resume queue=mail for=5")
+    typed("resume queue=mail task=mail")
     assert typed("pause schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "paused"]]
     assert typed("list_pauses")[1][:2] == ["schedule", "clean"]
     assert typed("resume schedule=clean periodic_id=nightly") == [["Schedule", "clean", "(nightly)", "is", "resumed"]]

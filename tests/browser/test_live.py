@@ -64,6 +64,21 @@ def test_one_sees_how_far_a_change_of_many_jobs_is(look: Look, monkeypatch: pyte
     assert bar.evaluate("bar => bar.value === bar.max"), "the bar says what the figures say"
 
 
+def test_the_page_of_a_job_follows_it(app: adjourn.App, look: Look) -> None:
+    job_id = app.tasks["shop.send_welcome"].configure(queue="new arrivals", schedule_in={"hours": 1}).defer(user=1)
+    page = look.go(f"/job?id={job_id}")
+    expect(page.locator("#mode")).to_have_attribute("data-mode", "live")
+    page.evaluate("window.is_same = true")
+    expect(page.locator("#job .badge").first).to_have_text("waiting")
+    app.job_manager.cancel_job_by_id(job_id)
+    expect(page.locator("#job .badge").first).to_have_text("cancelled")
+    # What is sent is what is shown now, not what was shown first.
+    expect(page.locator("form[action$='job.retry'] input[name=status]").first).to_have_value("cancelled")
+    page.get_by_role("button", name="Run again", exact=True).click()
+    expect(page.locator(".notice.good")).to_be_visible()
+    expect(page.locator("#audit")).to_contain_text("ran a job again")
+
+
 def test_what_somebody_has_opened_stays_open(look: Look) -> None:
     page = look.go("/")
     page.get_by_text("The same as a table").click()

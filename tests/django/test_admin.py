@@ -214,7 +214,7 @@ def test_everything_that_a_job_can_wait_for_has_a_label() -> None:
 
 def test_the_search_finds_an_id_a_task_and_a_lock(root: Client) -> None:
     job = make_job("a.task", status="failed", lock="a lock").pk
-    make_job("another", status="failed", lock="1")
+    make_job("another", status="failed", lock="0")
     for term in (str(job), "a.task", "a+lock", f"+{job}+"):
         assert listed(root, f"?q={term}") == [job]
     for term in ("a.tas", "lock", "99999999999999999999", "%C2%B2"):

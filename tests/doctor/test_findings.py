@@ -15,6 +15,7 @@ import pytest
 import adjourn
 from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
 from adjourn.exceptions import InvalidOption
+from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
 from support.sessions import BLOCKED
 from support.waiting import until
@@ -209,10 +210,15 @@ def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: E
     execute("delete from adjourn.adjourn_jobs")
     stores(execute, hold=1, columns=", scheduled_at", values=", now() - interval '300 s'")
     stores(execute, hold=3, columns=", lock", values=", 'l'", age=180)
-    stores(execute, hold=5, columns=", unknown_since", values=", now()")
+    stores(execute, hold=5, columns=", unknown_since", values=", now() - interval '240 s'")
     stores(execute, columns=", worker_id, started_at", values=", 999999, now()")
     texts = " ".join(each.text for each in found(app, "jobs", Level.WARN))
-    for words in ("overdue for 5 min", "placed for 3 min", "knows the task", "not alive"):
+    for words in (
+        "overdue for 5 min",
+        "placed for 3 min",
+        "knows task 'send': 1 job waits, the first for 4 min",
+        "not alive",
+    ):
         assert words in texts
 
 
@@ -222,7 +228,12 @@ def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjour
     with app.open():
         app.job_manager.pause_queue("mail")
         app.job_manager.pause_task("send")
-    first, second = found(app, "jobs", Level.WARN)
+        app.job_manager.acting_for(Author(name="bob@host", how="shell")).pause_queue(
+            "news", seconds=7205, reason="of tests"
+        )
+    first, third, second = found(app, "jobs", Level.WARN)
+    assert "Queue 'news' has been paused by bob@host for" in third.text
+    assert "s (of tests), and will be for 2 h more: none of its jobs starts" in third.text
     assert "'mail'" in first.text
     assert first.statement == "adjourn --app=... resume --queue=mail"
     assert "'send'" in second.text

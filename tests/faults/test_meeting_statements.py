@@ -477,7 +477,20 @@ def keep_schedules(actor: Actor) -> None:
 def pause_schedules(actor: Actor) -> None:
     for task_name in actor.random.sample("abcdef", 2):
         given = {"task_name": task_name, "periodic_id": "", "cron": "@daily", "timezone": "UTC"}
-        actor.run("pause_schedule", **given, pause=actor.random.random() < 0.5)
+        actor.run("pause_schedule", **given, **ending(actor), pause=actor.random.random() < 0.5)
+
+
+def pause_queues_and_tasks(actor: Actor) -> None:
+    pause = actor.random.random() < 0.5
+    names = actor.random.sample("abcdef", 3)
+    with actor.connection.transaction():
+        actor.run("pause", scope=actor.random.choice(["queue", "task"]), names=names, pause=pause, **ending(actor))
+        actor.pause()
+
+
+def ending(actor: Actor) -> dict[str, Any]:
+    """What is said of a pause, which ends at once, soon or never."""
+    return {"seconds": actor.random.choice([None, 0.001, 0.1]), "until": None, "by": "bob@host", "reason": None}
 
 
 def delete_old(actor: Actor) -> None:
@@ -559,6 +572,7 @@ KINDS = [
         tick,
         keep_schedules,
         pause_schedules,
+        pause_queues_and_tasks,
         delete_old,
         drop_old,
         look,

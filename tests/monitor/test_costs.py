@@ -144,6 +144,8 @@ def test_what_is_shown_is_right_nevertheless(filled: str) -> None:
             "task": OTHERS,
             "turn": OTHERS,
         }
+        (unknown,) = reader.rows("unknown")
+        assert (unknown["task"], unknown["queue"], unknown["jobs"], unknown["is_capped"]) == ("t", "q", OTHERS, False)
         assert {row["last_status"] for row in reader.rows("schedules")} == {"failed"}
     finally:
         reader.close()

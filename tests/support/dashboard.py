@@ -16,6 +16,7 @@ import adjourn
 from adjourn import web
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
+from adjourn.sql.constants import Hold
 from support.waiting import until
 
 SECRET = "hunter2-and-more"
@@ -80,7 +81,17 @@ def fill(app: adjourn.App, connection: psycopg.Connection) -> None:
     for number in range(6):
         tasks["shop.reconcile"].configure(schedule_in={"minutes": 40 + number}).defer(order=number)
     running = tasks["shop.monthly"].batch_defer(*({"month": f"2026-0{number}"} for number in range(1, 5)))
-    manager.pause_queue("sync")
+    bob = Author(name="bob@app-1", how="shell")
+    manager.acting_for(bob).pause_queue("sync", seconds=3600, reason="the partner's server is down")
+    manager.pause_task("shop.nightly")
+    tasks["shop.nightly"].batch_defer(*({"timestamp": number} for number in range(3)))
+    app.configure_task("shop.send_letter", queue="letters", allow_unknown=True).batch_defer(
+        *({"to": "Ann"} for _ in range(4))
+    )
+    connection.execute(
+        "update adjourn.adjourn_jobs set hold = %s, unknown_since = now() - interval '50 s' where queue = 'letters'",
+        (Hold.UNKNOWN,),
+    )
     manager.set_limit(task="shop.inventory", concurrency=2)
     flow = app.workflow("import of orders")
     first = flow.add(tasks["shop.inventory"], task_kwargs={"warehouse": "north"})
@@ -113,9 +124,8 @@ def fill(app: adjourn.App, connection: psycopg.Connection) -> None:
 
 def note(manager: JobManager) -> None:
     """Have people done something."""
-    ann, bob = Author(name="ann", how="password", address="10.0.0.7"), Author(name="bob", how="password")
+    ann = Author(name="ann", how="password", address="10.0.0.7")
     note = manager.actions.add_audit
-    note(bob, "queue.pause", target="sync", jobs=0, outcome="done")
     note(ann, "job.retry", target="61", jobs=1, outcome="done")
     some = {"statuses": ["failed"], "task": "shop.reconcile", "finished_before": "2026-01-31T12:00:00+00:00"}
     note(ann, "bulk.retry", target="bulk 5f0c11aa", filter=some, jobs=500, outcome="jobs 1207 to 4411")

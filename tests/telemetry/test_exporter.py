@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -101,6 +102,9 @@ async def test_latency_tells_of_ready_due_and_unplaced_jobs_while_no_worker_runs
     assert all(100 <= latency[queue] < 150 for queue in ("ready", "unplaced", "due"))
     assert {name for name, value in latency.items() if not value} == {"later", "running", "behind", "paused"}
     assert found["adjourn_queue_paused", (("queue", "paused"),)] == 1
+    assert ("adjourn_queue_pause_ends_timestamp_seconds", (("queue", "paused"),)) not in found
+    await app.job_manager.pause_queue_async("paused", until=datetime.datetime(2101, 1, 1, tzinfo=datetime.UTC))
+    assert exporter.value("adjourn_queue_pause_ends_timestamp_seconds", queue="paused") == 4_133_980_800
     states = {
         (dict(labels)["queue"], dict(labels)["state"]): value
         for (name, labels), value in found.items()
@@ -122,6 +126,24 @@ async def test_latency_tells_of_ready_due_and_unplaced_jobs_while_no_worker_runs
     # A queue that is empty again is shown, and is well.
     observer.execute("delete from adjourn.adjourn_jobs")
     assert exporter.value("adjourn_queue_latency_seconds", queue="ready") == 0
+
+
+async def test_jobs_of_tasks_that_no_worker_knows_are_told_with_their_age(
+    app: adjourn.App, exporter: Exporter, observer: psycopg.Connection
+) -> None:
+    for task, queue, jobs in (("gone", "mail", 2), ("gone", "news", 1), ("old", "mail", 1)):
+        for _ in range(jobs):
+            await app.configure_task(task, queue=queue, allow_unknown=True).defer_async()
+    await app.run_worker_async(wait=False)
+    observer.execute("update adjourn.adjourn_jobs set unknown_since = now() - interval '100 s' where queue = 'news'")
+    for task, queue, jobs in (("gone", "mail", 2), ("gone", "news", 1), ("old", "mail", 1)):
+        assert exporter.value("adjourn_unknown_task_jobs", task=task, queue=queue) == jobs
+    assert (exporter.value("adjourn_unknown_task_seconds", task="gone", queue="news") or 0) == pytest.approx(
+        100, abs=50
+    )
+    assert (exporter.value("adjourn_unknown_task_seconds", task="old", queue="mail") or 0) < 50
+    observer.execute("delete from adjourn.adjourn_jobs")
+    assert exporter.value("adjourn_unknown_task_jobs", task="gone", queue="mail") is None
 
 
 async def test_what_has_become_of_jobs_is_counted_from_when_the_exporter_began(
@@ -376,6 +398,26 @@ def test_every_metric_of_the_database_is_shown_alerted_on_or_told() -> None:
     assert {each.name for each in exports.DECLARED} <= set(re.findall(r"`(adjourn_[a-z_]+)`", page))
 
 
+SITE = "https://docs.example.com/adjourn"
+"""Where the documentation is, until somebody says where it is."""
+
+
+def test_the_page_says_how_to_lead_alerts_to_your_runbook(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "metrics.md").read_text("utf-8")
+    (line,) = re.findall(r"^\$ (sed .*alerts\.yaml)$", page, re.MULTILINE)
+    rules = tmp_path / "alerts.yaml"
+    rules.write_bytes((FILES / "prometheus" / "alerts.yaml").read_bytes())
+    subprocess.run(line, shell=True, cwd=tmp_path, check=True)
+    urls = [
+        rule["annotations"]["runbook_url"]
+        for group in yaml.safe_load(rules.read_text("utf-8"))["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    assert urls
+    assert all(url.startswith("https://wiki.internal/adjourn/how-to/runbook.html#adjourn") for url in urls)
+
+
 def test_an_alert_leads_to_its_entry_in_the_runbook() -> None:
     anchors = {
         heading.lower()
@@ -384,8 +426,8 @@ def test_an_alert_leads_to_its_entry_in_the_runbook() -> None:
     for group in yaml.safe_load((FILES / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"]:
         for rule in group["rules"]:
             if "alert" in rule:
-                path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-                assert (ROOT / path).is_file()
+                address, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+                assert address == f"{SITE}/how-to/runbook.html"
                 assert anchor in anchors
                 assert (
                     "{{ $value" in rule["annotations"]["description"]

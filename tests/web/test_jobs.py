@@ -371,7 +371,111 @@ def test_the_end_of_a_change_is_noted_in_words() -> None:
 
 def test_every_action_has_its_words() -> None:
     stored = {name for name in (action.name for action in ACTIONS) if not name.startswith("bulk.")} - {"job.reveal"}
-    assert set(DONE) == stored | {"view_args"} | {f"bulk.{name}" for name in bulk.KINDS}
+    typed = {
+        "job.change",
+        "bulk.change",
+        "limit.set",
+        "limit.reset",
+        *(f"workflow.{name}" for name in ("cancel", "abort", "retry")),
+    }
+    assert set(DONE) == stored | {"view_args"} | {f"bulk.{name}" for name in bulk.KINDS} | typed
+
+
+def test_jobs_that_wait_for_their_time_are_listed_by_it(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    ids = [app.tasks["send"].configure(schedule_in={"minutes": minutes}).defer() for minutes in (30, 10, 20)]
+    other = app.configure_task("other", queue="slow", schedule_in={"minutes": 15}, allow_unknown=True).defer()
+    app.tasks["send"].defer()
+
+    def listed(address: str) -> list[int]:
+        return [int(each) for each in re.findall(r'data-row="(\d+)"', client.get(address).text)]
+
+    assert listed("/jobs?order=due") == [ids[1], other, ids[2], ids[0]]
+    assert listed("/jobs?order=due&status=todo&task=send") == [ids[1], ids[2], ids[0]]
+    observer.execute("update adjourn.adjourn_jobs set attempts = 1 where id = %s", (ids[0],))
+    assert listed("/jobs?order=due&status=retrying") == [ids[0]]
+    for status in ("failed", "todo,doing"):
+        refused = client.get(f"/jobs?order=due&status={status}")
+        assert (refused.status_code, "only jobs that wait have a time" in refused.text) == (400, True)
+    assert client.get("/jobs?order=due&after=x").status_code == 400
+    for _ in range(12):
+        app.tasks["send"].configure(schedule_in={"hours": 1}).defer()
+    first = client.get("/jobs?order=due&limit=10").text
+    (further,) = (html.unescape(each) for each in re.findall(r'href="([^"]+)" rel="next"', first))
+    found = re.findall(r'data-row="(\d+)"', first) + re.findall(r'data-row="(\d+)"', client.get(further).text)
+    assert len(found) == len(set(found)) == 16
+    assert "this is the end" in text_of(client.get(further).text)
+
+
+def test_the_audit_is_found_by_who_did_it(app: adjourn.App, client: TestClient) -> None:
+    app.job_manager.acting_for(Author(name="bob@host", how="shell")).pause_queue("mail", reason="of tests")
+    client.post("/do/queue.resume", data={"queue": "mail"}, headers=SAME_SITE)
+    page = client.get("/audit?actor=bob%40host").text
+    told = text_of(page)
+    assert "What bob@host did." in told
+    assert "paused a queue queue.pause mail" in told
+    assert "because of tests" in told
+    assert "resumed a queue" not in told
+    assert '<option value="bob@host">' in page
+    assert 'href="/audit?actor=bob%40host"' in client.get("/audit").text
+    assert "Nobody has done such a thing." in client.get("/audit?actor=eve").text
+
+
+def test_fields_offer_the_names_that_are_known(app: adjourn.App, client: TestClient) -> None:
+    app.configure_task("elsewhere", queue=HOSTILE[:40], allow_unknown=True).defer()
+    client.get("/queues")
+    for path in ("/jobs", "/queues", "/tasks"):
+        page = client.get(path).text
+        assert '<datalist id="queue-names"><option value="' in page
+        assert '<option value="send">' in page
+        assert "<script>alert" not in page
+
+
+def test_those_who_look_at_a_job_while_it_goes_on_share_what_is_read(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["send"].configure(schedule_in={"hours": 1}).defer()
+    address, look = f"/job?id={job_id}", {"X-Adjourn-Look": "1"}
+    page = client.get(address).text
+    assert re.findall(r'<section id="(\w+)" data-live', page) == [
+        "job",
+        "attempts",
+        "result",
+        "chain",
+        "steps",
+        "audit",
+    ]
+    assert "/events/job" in page
+    assert "waiting" in client.get(address, headers=look).text
+    observer.execute("update adjourn.adjourn_jobs set priority = 77")
+    shared = client.get(address, headers=look).text
+    assert "77" not in text_of(shared), "it was read within the last two seconds"
+    assert "77" in text_of(client.get(address).text), "who comes to the page sees it as it is"
+    until(lambda: "77" in text_of(client.get(address, headers=look).text))
+    assert client.get("/job?id=999999", headers=look).status_code == 404
+
+
+def test_a_change_of_many_jobs_leads_to_what_became_of_them(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    other = app.tasks["pay"].configure(queue="elsewhere").defer(order=9)
+    page = client.get("/bulk?what=retry&task=pay").text
+    done = client.post("/do/bulk.start", data=form_of(page, "bulk.start"), headers=SAME_SITE)
+    until(lambda: "What became of the" in client.get(done.url.path + "?" + done.url.query.decode()).text)
+    ended = client.get(done.url.path + "?" + done.url.query.decode()).text
+    addresses = [html.unescape(each) for each in re.findall(r'href="(/jobs[?]change=[^"]+)"', ended)]
+    assert len(addresses) == 2
+    listed = client.get(addresses[0]).text
+    shown = {int(each) for each in re.findall(r'data-row="(\d+)"', listed)}
+    assert shown
+    assert shown <= set(failed)
+    assert other not in shown
+    assert "has changed, as they are now" in text_of(listed)
+    assert "No job matches" in client.get(addresses[1]).text
+    refused = client.get("/jobs?change=nosuch")
+    assert (refused.status_code, "knows no such change" in refused.text) == (400, True)
+    assert client.get(f"{addresses[0]}&part=7").status_code == 400
 
 
 def test_the_audit_says_in_words_who_did_what(

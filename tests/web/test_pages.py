@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.jobs import Author
 from adjourn.limits import Limit, Rate
 from adjourn.web import figures
 from support.waiting import until
@@ -68,6 +69,30 @@ def test_a_queue_is_paused_and_resumed(app: adjourn.App, client: TestClient) -> 
     assert app.job_manager.list_pauses() == []
 
 
+def test_a_pause_is_told_with_its_end_its_reason_and_who_did_it(app: adjourn.App, client: TestClient) -> None:
+    fields = {"queue": "mail", "seconds": "7200", "reason": "the <b>printer</b> burns"}
+    done = client.post("/do/queue.pause", data=fields, headers=SAME_SITE)
+    assert "Queue mail is paused for 2 h." in done.text
+    assert "&lt;b&gt;printer" in done.text
+    (pause,) = app.job_manager.list_pauses()
+    assert pause.ends_at is not None
+    assert 7100 < (pause.ends_at - pause.paused_at).total_seconds() <= 7200
+    (note,) = app.job_manager.actions.list_audit()
+    assert (note.action, note.outcome) == ("queue.pause", "for 7200 s, because the <b>printer</b> burns")
+    told = f"by {pause.paused_by} , because the &lt;b&gt;printer&lt;/b&gt; burns , ends"
+    for path in ("/queues", "/queue?name=mail"):
+        page = text_of(client.get(path).text)
+        assert told in page
+        assert "no job starts until then" in page
+    app.job_manager.acting_for(Author(name="bob@host", how="shell")).pause_task("send", reason="of tests")
+    for path in ("/tasks", "/task?name=send"):
+        until(lambda path=path: "by bob@host , because of tests" in text_of(client.get(path).text))  # type: ignore[misc]
+    for field, value in (("seconds", "0"), ("seconds", "x"), ("reason", "x" * 1001)):
+        refused = client.post("/do/queue.pause", data={"queue": "mail", field: value}, headers=SAME_SITE)
+        assert refused.status_code == 400
+        assert field in refused.text
+
+
 PAUSED = ("paused", "warn", "no job starts until it is resumed")
 ALONE = ("no worker", "bad", "no worker that is alive serves it")
 
@@ -76,6 +101,7 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
     ("facts", "told"),
     [
         ({"pause": {"at": 0}, "latency": 90.0}, [PAUSED]),
+        ({"pause": {"at": 0, "ends_at": 60}}, [("paused", "warn", "no job starts until then")]),
         ({"pause": {"at": 0}, "held": 20}, [PAUSED, ("limited", "warn", "its limit holds back 20 jobs")]),
         (
             {"pause": {"at": 0}, "held": 1, "workers": 0},
@@ -109,6 +135,36 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
         ),
         ({"latency": 12.0}, [("waiting", "warn", "its workers have free slots: see the workers and the limits")]),
         ({"held": 2}, [("limited", "warn", "its limit holds back 2 jobs")]),
+        (
+            {"ready": 0, "paused_tasks": [{"task": "send", "jobs": 3, "is_capped": False}]},
+            [("paused task", "warn", "task send is paused: 3 jobs wait")],
+        ),
+        (
+            {"paused_tasks": [{"task": name, "jobs": 1000, "is_capped": True} for name in ("a", "b", "c")]},
+            [("paused task", "warn", "task a is paused: 1,000 jobs or more wait; so are 2 other tasks here")],
+        ),
+        (
+            {"ready": 0, "unknown": [{"task": "gone", "jobs": 3, "is_capped": False, "seconds": 300.0}]},
+            [("unknown task", "bad", "no worker knows task gone: 3 jobs wait, the first for 5 min")],
+        ),
+        (
+            {
+                "unknown": [
+                    {"task": "gone", "jobs": 10_000, "is_capped": True, "seconds": 30.0},
+                    {"task": "old", "jobs": 1, "is_capped": False, "seconds": 2.0},
+                ]
+            },
+            [
+                (
+                    "unknown task",
+                    "bad",
+                    (
+                        "no worker knows task gone: 10,000 jobs or more wait, the first for 30 s; "
+                        "nor 1 other task of which jobs wait"
+                    ),
+                ),
+            ],
+        ),
         ({}, [("working", "good", "")]),
         ({"ready": 0}, [("idle", "", "")]),
     ],
@@ -117,7 +173,34 @@ def test_a_queue_is_told_with_all_its_states_and_their_reasons(
     facts: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
     usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
-    assert figures.judged({**usual, "others": Counter(), "held": 0, **facts}) == told
+    assert figures.judged({**usual, "others": Counter(), "held": 0, "unknown": [], "paused_tasks": [], **facts}) == told
+
+
+def test_jobs_of_a_task_that_no_worker_knows_are_told_wherever_one_looks(app: adjourn.App, client: TestClient) -> None:
+    app.configure_task("gone", queue="letters", allow_unknown=True).defer()
+    app.tasks["send"].defer()
+    assert "no worker knows" not in text_of(client.get("/").text)
+    app.run_worker(wait=False)
+    told = "no worker knows task gone: 1 job waits, the first for"
+    for path in ("/", "/queues", "/queue?name=letters"):
+        until(lambda path=path: told in text_of(client.get(path).text))  # type: ignore[misc]
+        assert 'class="badge bad">unknown task' in client.get(path).text
+    assert "No worker knows it: 1 job waits" in text_of(client.get("/task?name=gone").text)
+    assert re.search("gone .* no worker knows it: 1 job", text_of(client.get("/tasks").text))
+    assert "no worker knows" not in text_of(client.get("/queue?name=mail").text)
+
+
+@pytest.mark.parametrize("has_worker", [False, True])
+def test_a_paused_task_is_shown_where_its_jobs_wait(app: adjourn.App, client: TestClient, has_worker: bool) -> None:
+    for queue in ("mail", "news"):
+        app.tasks["send"].configure(queue=queue).defer()
+    app.tasks["fail"].configure(queue="other").defer()
+    app.job_manager.pause_task("send")
+    if has_worker:
+        app.run_worker(wait=False)
+    for path in ("/queues", "/queue?name=mail", "/queue?name=news"):
+        until(lambda path=path: "task send is paused: 1 job waits" in text_of(client.get(path).text))  # type: ignore[misc]
+    assert "is paused: " not in text_of(client.get("/queue?name=other").text)
 
 
 def test_a_form_that_is_sent_twice_acts_once(app: adjourn.App, client: TestClient) -> None:

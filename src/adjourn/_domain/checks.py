@@ -13,6 +13,7 @@ from adjourn.unique import Unique
 T = TypeVar("T")
 
 MAX_NAME_LENGTH = 255
+LONGEST_REASON = 1000
 MAX_PORT = 65_535
 WAITS_FOR = ("time", "event", "retry", "lock", "task", "turn", "jobs", "limit", "pause", "worker")
 """What a job can wait for, as the view of all jobs says it."""
@@ -155,6 +156,22 @@ def check_filter(argument: str, value: Any) -> None:
         raise InvalidOption(f"{argument}={value!r}: pass a string, or None for all.")
     if not is_storable(value):
         raise InvalidOption(f"{argument}={value!r}: nothing with NUL characters or lone surrogates is ever stored.")
+
+
+def check_reason(argument: str, value: Any) -> None:
+    """Refuse what cannot be shown as the reason of something; None is no reason.
+
+    Raises
+    ------
+    InvalidOption
+        If it is not a text of 1 to 1,000 characters that can be stored.
+    """
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_REASON or not is_storable(value):
+        raise InvalidOption(
+            f"{argument}={value!r}: pass a text of 1 to {LONGEST_REASON:,} characters without NUL and lone surrogates, or leave it out."
+        )
 
 
 def check_flag(argument: str, value: Any) -> None:

@@ -1,15 +1,17 @@
-"""The statements of what people do with jobs. Notes of it are kept in databases alone."""
+"""The statements of what people do with jobs, and the notes of it."""
 
 from __future__ import annotations
 
 import datetime
+import itertools
+import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from adjourn import exceptions
-from adjourn._memory.rules import due_at, wake
+from adjourn._memory.rules import due_at, stored_json, wake
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables
+from adjourn.sql import EVEN_WITHOUT_JOBS
 from adjourn.sql.constants import APART_FROM, HEADS, Hold
 from adjourn.types import Row
 
@@ -60,17 +62,16 @@ def _hold(tables: Tables, job: JobRow, reschedule: bool, at: datetime.datetime |
     return Hold.APART if job.doubts >= APART_FROM else Hold.READY
 
 
-def _refuse() -> NoReturn:
+@answers
+def hold_job(tables: Tables, *, job_id: int) -> list[Row]:
+    """Refuse."""
     raise exceptions.ConnectorException(
-        "The in-memory connector keeps no notes of what people do, and holds no job for them: use a connector to Postgres.",
+        "The in-memory connector has no transactions, so it holds no job for anybody: use a connector to Postgres.",
         sqlstate="0A000",
     )
 
 
-@answers
-def hold_job(tables: Tables, *, job_id: int) -> list[Row]:
-    """Refuse."""
-    _refuse()
+# The notes of what people do
 
 
 @answers
@@ -81,23 +82,55 @@ def add_audit(
     how: str,
     action: str,
     target: str | None,
-    filter: Any,  # noqa: A002 - the statement's parameter
+    filter: str | None,  # noqa: A002 - the statement's parameter
     jobs: int,
     outcome: str,
     address: str | None,
     request_id: str | None,
 ) -> list[Row]:
-    """Refuse."""
-    _refuse()
+    """Store a note."""
+    row = {"actor": actor, "how": how, "action": action, "target": target, "jobs": jobs}
+    row["filter"] = None if filter is None else stored_json(filter)
+    return [{"id": _add(tables, {**row, "outcome": outcome, "address": address, "request_id": request_id})}]
+
+
+def note_down(tables: Tables, statement: str, note: str, rows: list[Row]) -> None:
+    """Store the note of a statement with these rows, if it has changed something."""
+    counts = [_changed(row) for row in rows]
+    changed = sum(count for count in counts if count is not None)
+    if changed > 0 or (statement in EVEN_WITHOUT_JOBS and counts != [None]):
+        row = json.loads(note)
+        row["filter"] = None if row["filter"] is None else stored_json(json.dumps(row["filter"]))
+        _add(tables, {**row, "jobs": changed if row["jobs"] is None else row["jobs"]})
+
+
+def _changed(row: Row) -> int | None:
+    """Return how much a statement has changed, told from a row of it; None if there is no such thing."""
+    ((name, value),) = row.items()
+    return 1 if name in ("id", "name") else value == "changed" if name == "outcome" else value
+
+
+def _add(tables: Tables, row: Row) -> int:
+    number = tables.notes[-1]["id"] + 1 if tables.notes else 1
+    tables.notes.append({"id": number, "at": tables.now, **row})
+    return int(number)
 
 
 @answers
 def forget_audit(tables: Tables, *, days: int, limit: int) -> list[Row]:
-    """Delete no notes, because there are none."""
-    return [{"forgotten": 0}]
+    """Delete old notes, the oldest first."""
+    before = tables.now - datetime.timedelta(days=days)
+    old = [note["id"] for note in tables.notes if note["at"] < before][:limit]
+    tables.notes = [note for note in tables.notes if note["id"] not in old]
+    return [{"forgotten": len(old)}]
 
 
 @answers
 def list_audit(tables: Tables, *, target: str | None, before_id: int | None, limit: int) -> list[Row]:
-    """Refuse."""
-    _refuse()
+    """List notes, the newest first."""
+    found = (
+        note
+        for note in reversed(tables.notes)
+        if (before_id is None or note["id"] < before_id) and target in (None, note["target"])
+    )
+    return [dict(note) for note in itertools.islice(found, limit)]

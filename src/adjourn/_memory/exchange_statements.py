@@ -13,7 +13,7 @@ import attrs
 
 from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
-from adjourn._memory.limits import next_room
+from adjourn._memory.limits import end_pauses, next_room
 from adjourn._memory.rules import (
     BEHIND_HEADS,
     due_at,
@@ -100,7 +100,8 @@ def exchange(
     ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
     if probe:
         wake_awaiting(tables)
-    next_at = _next(_make_due(tables), next_room(tables)) if probe else None
+    pause_end = end_pauses(tables)
+    next_at = _next(_make_due(tables), next_room(tables), pause_end) if probe else None
     is_to_place = any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)
     named = None if queues is None else _elements(queues)
     sizes = json.loads(batches or "{}")

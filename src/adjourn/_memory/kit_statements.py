@@ -82,7 +82,11 @@ def travel(tables: Tables, *, seconds: float) -> list[Row]:
     for name, event in tables.sent_events.items():
         tables.sent_events[name] = attrs.evolve(event, expires_at=event.expires_at - delta)
     for key, schedule in tables.schedules.items():
-        tables.schedules[key] = attrs.evolve(schedule, last_tick=schedule.last_tick - delta)
+        ends_at = None if schedule.pause_ends_at is None else schedule.pause_ends_at - delta
+        tables.schedules[key] = attrs.evolve(schedule, last_tick=schedule.last_tick - delta, pause_ends_at=ends_at)
+    for place, pause in tables.pauses.items():
+        if pause.ends_at is not None:
+            tables.pauses[place] = attrs.evolve(pause, ends_at=pause.ends_at - delta)
     wake(tables, always=True)
     return [{"woken": ""}]
 

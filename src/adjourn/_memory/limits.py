@@ -15,14 +15,31 @@ import attrs
 
 from adjourn._memory.rules import due_at, stored_json, taken_queueing_lock, wake
 from adjourn._memory.statements import add_job, answers
-from adjourn._memory.tables import JobRow, LimitRow, StartRow, Tables
+from adjourn._memory.tables import JobRow, LimitRow, PauseRow, StartRow, Tables
 from adjourn._memory.terms import terms_of
 from adjourn.types import Row
+
+NOT_PAUSED: dict[str, Any] = dict.fromkeys(("paused_at", "pause_ends_at", "paused_by", "pause_reason"))
+"""The columns of a schedule that is not paused."""
 
 
 def is_paused(tables: Tables, job: JobRow) -> bool:
     """Return whether the job's queue or task is paused."""
     return ("queue", job.queue) in tables.pauses or ("task", job.task_name) in tables.pauses
+
+
+def end_pauses(tables: Tables) -> datetime.datetime | None:
+    """End the pauses whose time has come, and return when the next one ends."""
+    left = []
+    for key, row in list(tables.pauses.items()):
+        if row.ends_at is not None and row.ends_at <= tables.now:
+            del tables.pauses[key]
+        elif row.ends_at is not None:
+            left.append(row.ends_at)
+    for schedule_key, schedule in tables.schedules.items():
+        if schedule.pause_ends_at is not None and schedule.pause_ends_at <= tables.now:
+            tables.schedules[schedule_key] = attrs.evolve(schedule, **NOT_PAUSED)
+    return min(left, default=None)
 
 
 def limits_of(tables: Tables, job: JobRow) -> Iterator[tuple[LimitRow, str]]:
@@ -187,24 +204,53 @@ def list_limits(tables: Tables) -> list[Row]:
 
 
 @answers
-def pause(tables: Tables, *, scope: str, names: Sequence[str], pause: bool) -> list[Row]:
+def pause(
+    tables: Tables,
+    *,
+    scope: str,
+    names: Sequence[str],
+    pause: bool,
+    seconds: float | None,
+    until: datetime.datetime | None,
+    by: str | None,
+    reason: str | None,
+) -> list[Row]:
     """Pause queues or tasks, or resume them; name those for which that changed something."""
-    changed = [name for name in dict.fromkeys(names) if ((scope, name) in tables.pauses) is not pause]
-    for name in changed:
-        if pause:
-            tables.pauses[scope, name] = tables.now
-        else:
+    end_pauses(tables)
+    ends_at = end_of_pause(tables, seconds, until)
+    changed = []
+    for name in dict.fromkeys(names):
+        old = tables.pauses.get((scope, name))
+        if not pause and old is not None:
             del tables.pauses[scope, name]
+        elif pause and (old is None or old.ends_at != ends_at or reason not in (None, old.reason)):
+            since = tables.now if old is None else old.paused_at
+            tables.pauses[scope, name] = PauseRow(paused_at=since, ends_at=ends_at, paused_by=by, reason=reason)
+        else:
+            continue
+        changed.append(name)
     wake(tables, always=True)
     return [{"name": name} for name in changed]
+
+
+def end_of_pause(tables: Tables, seconds: float | None, until: datetime.datetime | None) -> datetime.datetime | None:
+    """Return when a new pause ends."""
+    return until if seconds is None else tables.now + datetime.timedelta(seconds=seconds)
 
 
 @answers
 def list_pauses(tables: Tables) -> list[Row]:
     """List what is paused."""
-    schedules = {("schedule", *key): row.paused_at for key, row in tables.schedules.items() if row.paused_at}
-    paused = {(scope, name, ""): at for (scope, name), at in tables.pauses.items()} | schedules
+    end_pauses(tables)
+    schedules = {
+        ("schedule", *key): PauseRow(
+            paused_at=row.paused_at, ends_at=row.pause_ends_at, paused_by=row.paused_by, reason=row.pause_reason
+        )
+        for key, row in tables.schedules.items()
+        if row.paused_at is not None
+    }
+    paused = {(scope, name, ""): row for (scope, name), row in tables.pauses.items()} | schedules
     return [
-        {"scope": scope, "name": name, "periodic_id": periodic_id, "paused_at": at}
-        for (scope, name, periodic_id), at in sorted(paused.items())
+        {"scope": scope, "name": name, "periodic_id": periodic_id, **attrs.asdict(row)}
+        for (scope, name, periodic_id), row in sorted(paused.items(), key=lambda each: each[0])
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from adjourn._memory.limits import NOT_PAUSED, end_of_pause, end_pauses
 from adjourn._memory.rules import is_queueing_lock_taken, stored_json, wake
 from adjourn._memory.statements import add_job, answers
 from adjourn._memory.tables import ScheduleRow, Tables
@@ -37,6 +38,7 @@ def defer_ticks(
 ) -> list[Row]:
     """Record ticks and store their jobs, unless those ticks or later ones were recorded already."""
     stored = [None if text is None else stored_json(text) for text in args]
+    end_pauses(tables)
     known = dict(tables.schedules)
     too_late = tables.now + datetime.timedelta(seconds=CLOCK_TOLERANCE)
     rows: list[Row] = []
@@ -106,24 +108,37 @@ def keep_schedules(
 
 @answers
 def pause_schedule(
-    tables: Tables, *, task_name: str, periodic_id: str, cron: str | None, timezone: str, pause: bool
+    tables: Tables,
+    *,
+    task_name: str,
+    periodic_id: str,
+    cron: str | None,
+    timezone: str,
+    pause: bool,
+    seconds: float | None,
+    until: datetime.datetime | None,
+    by: str | None,
+    reason: str | None,
 ) -> list[Row]:
     """Pause a schedule, or resume it."""
+    end_pauses(tables)
     found = tables.schedules.get((task_name, periodic_id))
-    if found is not None and (found.paused_at is None) == pause:
-        tables.schedules[task_name, periodic_id] = attrs.evolve(found, paused_at=tables.now if pause else None)
-        return [{"outcome": "changed"}]
-    if found is None and pause and cron is not None:
-        tables.schedules[task_name, periodic_id] = ScheduleRow(
-            cron=cron,
-            timezone=timezone,
-            last_tick=tables.now,
-            last_job_id=None,
-            seen_at=tables.now,
-            paused_at=tables.now,
+    if found is None and (cron is None or not pause):
+        return [{"outcome": "unknown" if cron is None else "same"}]
+    if found is None:
+        found = ScheduleRow(
+            cron=cron or "", timezone=timezone, last_tick=tables.now, last_job_id=None, seen_at=tables.now
         )
-        return [{"outcome": "changed"}]
-    return [{"outcome": "unknown" if found is None and cron is None else "same"}]
+    ends_at = end_of_pause(tables, seconds, until)
+    if not pause:
+        new = attrs.evolve(found, **NOT_PAUSED)
+    elif found.paused_at is None or found.pause_ends_at != ends_at or reason not in (None, found.pause_reason):
+        since = found.paused_at or tables.now
+        new = attrs.evolve(found, paused_at=since, pause_ends_at=ends_at, paused_by=by, pause_reason=reason)
+    else:
+        new = found
+    tables.schedules[task_name, periodic_id] = new
+    return [{"outcome": "same" if new == found else "changed"}]
 
 
 @answers
@@ -135,7 +150,13 @@ def get_time(tables: Tables) -> list[Row]:
 @answers
 def list_schedules(tables: Tables) -> list[Row]:
     """List the known schedules."""
+    end_pauses(tables)
     return [
-        {"task_name": task_name, "periodic_id": periodic_id, **attrs.asdict(schedule), "now": tables.now}
+        {"task_name": task_name, "periodic_id": periodic_id, **_shown(schedule), "now": tables.now}
         for (task_name, periodic_id), schedule in sorted(tables.schedules.items())
     ]
+
+
+def _shown(schedule: ScheduleRow) -> Row:
+    hidden = ("pause_ends_at", "paused_by", "pause_reason")  # list_pauses has them
+    return {name: value for name, value in attrs.asdict(schedule).items() if name not in hidden}

@@ -24,6 +24,7 @@ from adjourn._memory import (  # noqa: F401 - they register statements
     worker_statements,
     workflow_statements,
 )
+from adjourn._memory.action_statements import note_down
 from adjourn._memory.events import Event, events_between
 from adjourn._memory.statements import ANSWERS
 from adjourn._memory.tables import Tables
@@ -172,7 +173,12 @@ class MemoryStore:
             )
         self._log.append((statement.name, dict(parameters)))
         try:
-            return answer(tables, **parameters)
+            given = dict(parameters)
+            note = given.pop("note", None)
+            rows = answer(tables, **given)
+            if note is not None:
+                note_down(tables, statement.name, note, rows)
+            return rows
         except TypeError as error:
             if not str(error).startswith(f"{answer.__name__}()"):
                 raise

@@ -207,6 +207,19 @@ class ScheduleRow:
     last_job_id: int | None
     seen_at: datetime.datetime
     paused_at: datetime.datetime | None = None
+    pause_ends_at: datetime.datetime | None = None
+    paused_by: str | None = None
+    pause_reason: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PauseRow:
+    """A queue or a task that is paused."""
+
+    paused_at: datetime.datetime
+    ends_at: datetime.datetime | None
+    paused_by: str | None
+    reason: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -307,7 +320,9 @@ class Tables:
     unique_keys
         By the key.
     limits, starts, pauses
-        Limits and when something was paused, by what they are for: ``queue``, ``task`` or ``key``, and the name. Starts under rates.
+        Limits and pauses, by what they are for: ``queue``, ``task`` or ``key``, and the name. Starts under rates.
+    notes
+        What people did, the oldest first.
     payloads
         The notifications of the transaction, without duplicates.
     touched
@@ -340,9 +355,10 @@ class Tables:
     unique_keys: dict[str, UniqueKeyRow] = attrs.field(factory=dict)
     limits: dict[tuple[str, str], LimitRow] = attrs.field(factory=dict)
     starts: list[StartRow] = attrs.field(factory=list)
-    pauses: dict[tuple[str, str], datetime.datetime] = attrs.field(factory=dict)
+    pauses: dict[tuple[str, str], PauseRow] = attrs.field(factory=dict)
     last_job_id: int = 0
     last_worker_id: int = 0
+    notes: list[Row] = attrs.field(factory=list)
     payloads: dict[str, None] = attrs.field(factory=dict)
     touched: set[int] = attrs.field(factory=set)
     told: set[int] = attrs.field(factory=set)
@@ -370,6 +386,7 @@ class Tables:
             limits=dict(self.limits),
             starts=list(self.starts),
             pauses=dict(self.pauses),
+            notes=list(self.notes),
             payloads={},
             touched=set(),
             told=set(),

@@ -9,6 +9,7 @@ from typing import Any
 
 from adjourn._domain.wording import counted
 from adjourn.cli import grammar
+from adjourn.cli.authors import manager_of
 from adjourn.cli.commands import Commands
 from adjourn.cli.grammar import CANCEL_FILTERS, CHANGES, DELETE_FILTERS, RETRY_OPTIONS, USAGES, UsageError
 from adjourn.cli.progress import ProgressReport
@@ -114,11 +115,12 @@ class Changes(Commands):
             statuses = [given.pop("status")]
         manager = self._app.job_manager
         if "yes" in words:
+            noted = manager_of(self._app, {"statuses": statuses, **given})
             if name in ("retry", "delete"):
                 given["statuses"] = statuses
             with ProgressReport(DOING[name]) as progress:
                 try:
-                    changed: list[int] = getattr(manager, f"{name}_jobs")(**given, **options, progress=progress)
+                    changed: list[int] = getattr(noted, f"{name}_jobs")(**given, **options, progress=progress)
                 except KeyboardInterrupt:
                     done = counted(progress.done or 0, "job")
                     print(f"\nadjourn: interrupted. {DONE[name]} {done}; the same command goes on", file=sys.stderr)
@@ -131,7 +133,7 @@ class Changes(Commands):
             self._screen.say(f"{counted(count, 'job')} with these filters{of_them}: add yes to {name} them")
 
     def _delete(self, job_id: int) -> None:
-        manager = self._app.job_manager
+        manager = self._changing
         if not manager.delete_jobs([job_id]):
             status = manager.get_job_status(job_id)
             remedy = {Status.TODO: f": `cancel {job_id}` first", Status.DOING: f": `abort {job_id}` asks it to end"}
@@ -139,11 +141,11 @@ class Changes(Commands):
         self._screen.say(f"Job {job_id} is deleted")
 
     def _retry(self, job_id: int, at: datetime.datetime | None) -> None:
-        self._app.job_manager.retry_job_by_id(job_id, at)
+        self._changing.retry_job_by_id(job_id, at)
         self._screen.say(f"Job {job_id} waits to run again")
 
     def _change(self, job_id: int, changes: dict[str, Any]) -> None:
-        manager = self._app.job_manager
+        manager = self._changing
         if not manager.change_jobs([job_id], **changes):
             raise AdjournException(
                 f"Job {job_id} is {manager.get_job_status(job_id).value}, or waits for something else than its time: only jobs that wait are changed."
@@ -157,7 +159,7 @@ class Changes(Commands):
         self._end(job_id, abort=True)
 
     def _end(self, job_id: int, *, abort: bool) -> None:
-        manager = self._app.job_manager
+        manager = self._changing
         if not manager.cancel_job_by_id(job_id, abort=abort):
             status = manager.get_job_status(job_id)
             remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and has ended already"

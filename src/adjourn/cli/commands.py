@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adjourn.app import App
+from adjourn.cli.authors import manager_of
+from adjourn.manager import JobManager
 
 if TYPE_CHECKING:
     from adjourn.cli.tables import Screen
@@ -25,3 +27,8 @@ class Commands:
         super().__init__()
         self._app = app
         self._screen = screen
+
+    @property
+    def _changing(self) -> JobManager:
+        """The manager for what changes something, which notes who has typed the command."""
+        return manager_of(self._app)

@@ -22,7 +22,10 @@ CANCEL_FILTERS = ("queue", "task", "error", "limit")
 DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finished_before", "limit")
 RETRY_OPTIONS = ("delay", "at")
 CHANGES = ("priority", "move_to", "at", "now")
-TIMES = ("finished_after", "finished_before", "at")
+PAUSED = ("queue", "task", "schedule", "periodic_id")
+PAUSE_OPTIONS = ("for", "until", "reason")
+TIMES = ("finished_after", "finished_before", "at", "until")
+SECONDS = ("for",)
 NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
 FLAGS = ("live_only", "now", "abort")
 
@@ -52,9 +55,9 @@ USAGES = {
         "ID",
         "run the jobs of a workflow again that have failed, and what was cancelled because of them",
     ),
-    "list_pauses": ("", "list paused queues, tasks and schedules"),
+    "list_pauses": ("", "list paused queues, tasks and schedules: since when, until when, by whom and why"),
     "pause": (
-        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]",
+        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID] [for=SECONDS | until=TIME] [reason=TEXT]",
         "start no more jobs of a queue or a task, or defer no ticks of a schedule",
     ),
     "resume": ("queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]", "start or defer them again"),
@@ -122,6 +125,11 @@ def _value(name: str, text: str) -> Any:
     if name in TIMES:
         try:
             return flags.moment(text)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"{name}={error}") from None
+    if name in SECONDS:
+        try:
+            return flags.seconds(text)
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"{name}={error}") from None
     if name in FLAGS:

@@ -35,14 +35,14 @@ class LimitCommands(Commands):
             raise UsageError("set it to what? Write concurrency=NUMBER, rate=NUMBER/SECONDS or both; none lifts it")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # it is told by `doubt`
-            is_new = self._app.job_manager.set_limit(**given, **numbers)
+            is_new = self._changing.set_limit(**given, **numbers)
         self._say(place, "is set" if is_new else "was set so already")
 
     def on_reset_limit(self, words: list[str]) -> None:
         """Take back what was set."""
         given = grammar.filters(words, tuple(PLACES))
         place = self._place("reset_limit", given)
-        self._say(place, "is what programs declare" if self._app.job_manager.reset_limit(**given) else "was not set")
+        self._say(place, "is what programs declare" if self._changing.reset_limit(**given) else "was not set")
 
     def _place(self, command: str, given: dict[str, str]) -> tuple[str, str]:
         if len(given) != 1:

@@ -16,5 +16,5 @@ def add_parser(commands: Any) -> None:
         "pause",
         HELP,
         "Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It "
-        "holds for all workers, at once, until `adjourn resume`.",
+        "holds for all workers, at once, until its end or `adjourn resume`.",
     )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from adjourn._domain.wording import span
 from adjourn.app import App
 from adjourn.cli import applications, flags
+from adjourn.cli.authors import manager_of
 from adjourn.cli.doubts import doubt
 from adjourn.exceptions import AdjournException
+from adjourn.limits import Scope
+from adjourn.manager import JobManager
 
+SAID = ("seconds", "until", "reason")
+"""What is said of a pause, as managers call it."""
 NO_CHANGE = {"paused": "is paused already", "resumed": "is not paused"}
 
 
@@ -26,6 +32,21 @@ def add_command(commands: Any, name: str, help_text: str, description: str) -> N
         help="the schedules of a periodic task, of which no tick is deferred; may be repeated",
     )
     parser.add_argument("--periodic-id", metavar="ID", help="with --schedule: only the schedule with this periodic_id")
+    if name == "pause":
+        parser.add_argument(
+            "--for",
+            dest="seconds",
+            metavar="SECONDS",
+            type=flags.seconds,
+            help="end the pause after so long; default: no end",
+        )
+        parser.add_argument(
+            "--until",
+            metavar="TIME",
+            type=flags.moment,
+            help="end it at a time with its offset from UTC, by the database's clock",
+        )
+        parser.add_argument("--reason", metavar="TEXT", help="why, for those who look at what is paused")
     parser.set_defaults(run=run, parser=parser, word=f"{name.removesuffix('e')}ed")
 
 
@@ -37,9 +58,12 @@ def run(options: argparse.Namespace) -> int:
         options.parser.error("Name what is meant: --queue, --task or --schedule.")
     if periodic_id is not None and not schedules:
         options.parser.error("--periodic-id: pass --schedule as well, which names the task.")
+    said = {name: value for name in SAID if (value := getattr(options, name, None)) is not None}
+    if "seconds" in said and "until" in said:
+        options.parser.error("--for and --until exclude each other: pass one of them.")
     app = applications.load_with_tasks(options) if schedules else applications.load(options)
     with app.open():
-        manager, pauses = app.job_manager, options.word == "paused"
+        manager, pauses = manager_of(app), options.word == "paused"
         if pauses:
             for queue in queues:
                 doubt(app, "queue", queue)
@@ -48,18 +72,51 @@ def run(options: argparse.Namespace) -> int:
                 doubt(app, "task", name)
             else:
                 applications.doubt_task(app, name)
-        for_queues: Callable[[str], bool] = manager.pause_queue if pauses else manager.resume_queue
-        for_tasks: Callable[[str], bool] = manager.pause_task if pauses else manager.resume_task
-        for kind, given, change in (("Queue", queues, for_queues), ("Task", names, for_tasks)):
-            for name in given:
-                print(f"{kind} {name} {'is ' + options.word if change(name) else NO_CHANGE[options.word]}")
+        given: tuple[tuple[Scope, list[str]], ...] = (("queue", queues), ("task", names))
+        for scope, chosen in given:
+            for name in chosen:
+                print(switch(manager, scope, name, said, pause=pauses))
         for task in schedules:
-            for line in switch_schedules(app, task, periodic_id, pause=pauses):
+            for line in switch_schedules(app, task, periodic_id, said, pause=pauses):
                 print(line)
     return 0
 
 
-def switch_schedules(app: App, task: str, periodic_id: str | None, *, pause: bool) -> Iterator[str]:
+def switch(manager: JobManager, scope: Scope, name: str, said: Mapping[str, Any], *, pause: bool) -> str:
+    """Pause a queue or a task or resume it, and tell of it.
+
+    Parameters
+    ----------
+    manager
+        Does it.
+    scope, name
+        What it is.
+    said
+        For how long, and why: what `pause_queue` takes.
+    pause
+        Whether to pause it.
+    """
+    of_queue = scope == "queue"
+    if pause:
+        changed = (manager.pause_queue if of_queue else manager.pause_task)(name, **said)
+    else:
+        changed = (manager.resume_queue if of_queue else manager.resume_task)(name)
+    return _told(f"{scope.capitalize()} {name}", changed, said, pause=pause)
+
+
+def _told(what: str, changed: bool, said: Mapping[str, Any], *, pause: bool) -> str:
+    word = "paused" if pause else "resumed"
+    if not changed:
+        return f"{what} {NO_CHANGE[word]}"
+    ends = (
+        f" for {span(said['seconds'])}" if "seconds" in said else f" until {said['until']}" if "until" in said else ""
+    )
+    return f"{what} is {word}{ends}"
+
+
+def switch_schedules(
+    app: App, task: str, periodic_id: str | None, said: Mapping[str, Any], *, pause: bool
+) -> Iterator[str]:
     """Pause the schedules of a task or resume them, and tell of each.
 
     Raises
@@ -74,10 +131,11 @@ def switch_schedules(app: App, task: str, periodic_id: str | None, *, pause: boo
         applications.doubt_task(app, task)
         which = "" if periodic_id is None else f" with periodic_id={periodic_id!r}"
         raise AdjournException(f"Task {task} has no schedule{which}: `adjourn shell list_schedules` lists all of them.")
-    word = "paused" if pause else "resumed"
-    change = manager.pause_schedule if pause else manager.resume_schedule
+    noted = manager_of(app)
     for key in found:
         # One that has not been due yet is stored by its pause.
-        new = {} if key in stored else {"cron": declared[key].cron.expression, "timezone": declared[key].cron.timezone}
-        name = f"{key[0]} ({key[1]})" if key[1] else key[0]
-        yield f"Schedule {name} {f'is {word}' if change(*key, **new) else NO_CHANGE[word]}"
+        new: dict[str, Any] = (
+            {} if key in stored else {"cron": declared[key].cron.expression, "timezone": declared[key].cron.timezone}
+        )
+        changed = noted.pause_schedule(key[0], key[1], **new, **said) if pause else noted.resume_schedule(*key, **new)
+        yield _told(f"Schedule {key[0]} ({key[1]})" if key[1] else f"Schedule {key[0]}", changed, said, pause=pause)

@@ -7,7 +7,7 @@ import cmd
 import datetime
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from adjourn._domain.checks import WAITS_FOR
@@ -21,11 +21,13 @@ from adjourn.cli.grammar import (
     DEFAULT_LIMIT,
     JOB_FILTERS,
     PAGING,
+    PAUSE_OPTIONS,
+    PAUSED,
     USAGES,
     UsageError,
 )
 from adjourn.cli.limits import LimitCommands
-from adjourn.cli.pauses import switch_schedules
+from adjourn.cli.pauses import switch, switch_schedules
 from adjourn.cli.workflows import WorkflowCommands
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job, JobCounts, Status
@@ -66,6 +68,7 @@ examples:
   adjourn shell change queue=mail task=shop.news priority=-5 move_to=slow yes
   adjourn shell list_workflows status=failed
   adjourn shell set_limit queue=mail concurrency=5 rate=100/60
+  adjourn shell pause queue=mail for=3600 reason="the mail server is down"
 """
 
 
@@ -240,34 +243,31 @@ class Shell(Changes, LimitCommands, WorkflowCommands, cmd.Cmd):
         self._screen.pauses(self._app.job_manager.list_pauses())
 
     def on_pause(self, words: list[str]) -> None:
-        """Pause queues and tasks."""
-        manager = self._app.job_manager
-        self._switch(
-            "pause", words, {"queue": manager.pause_queue, "task": manager.pause_task}, "paused", "is paused already"
-        )
+        """Pause queues, tasks and schedules."""
+        given = grammar.filters(words, (*PAUSED, *PAUSE_OPTIONS))
+        if "for" in given and "until" in given:
+            raise UsageError("for and until exclude each other: write one of them")
+        names = {"for": "seconds"}
+        said = {names.get(name, name): given.pop(name) for name in PAUSE_OPTIONS if name in given}
+        self._switch("pause", given, said)
 
     def on_resume(self, words: list[str]) -> None:
-        """Resume queues and tasks."""
-        manager = self._app.job_manager
-        self._switch(
-            "resume", words, {"queue": manager.resume_queue, "task": manager.resume_task}, "resumed", "is not paused"
-        )
+        """Resume queues, tasks and schedules."""
+        self._switch("resume", grammar.filters(words, PAUSED), {})
 
-    def _switch(
-        self, command: str, words: list[str], changes: Mapping[str, Callable[[str], bool]], done: str, nothing: str
-    ) -> None:
-        given = grammar.filters(words, (*changes, "schedule", "periodic_id"))
+    def _switch(self, command: str, given: dict[str, str], said: dict[str, Any]) -> None:
         schedule, periodic_id = given.pop("schedule", None), given.pop("periodic_id", None)
         if not given and schedule is None:
             raise UsageError(f"{command} what? Write queue=NAME, task=NAME or schedule=TASK")
+        pause = command == "pause"
         if schedule is not None:
-            for line in switch_schedules(self._app, schedule, periodic_id, pause=command == "pause"):
+            for line in switch_schedules(self._app, schedule, periodic_id, said, pause=pause):
                 self._screen.say(line)
         scopes: dict[str, Scope] = {"queue": "queue", "task": "task"}
         for scope, name in given.items():
-            if command == "pause":
+            if pause:
                 doubt(self._app, scopes[scope], name)
-            self._screen.say(f"{scope.capitalize()} {name} {f'is {done}' if changes[scope](name) else nothing}")
+            self._screen.say(switch(self._changing, scopes[scope], name, said, pause=pause))
 
     def on_show(self, words: list[str]) -> None:
         """Show a job."""

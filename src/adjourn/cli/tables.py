@@ -64,7 +64,7 @@ LIMIT_COLUMNS = ("scope", "name", "concurrency", "rates", "declared", "held", "w
 WORKFLOW_COLUMNS = (
     *("id", "name", "status", "jobs", "remaining", "failed", "cancelled", "is_open", "created_at", "finished_at"),
 )
-PAUSE_COLUMNS = ("scope", "name", "paused_at", "periodic_id")
+PAUSE_COLUMNS = ("scope", "name", "paused_at", "ends_at", "paused_by", "reason", "periodic_id")
 UNBOUNDED = 100_000
 """The width of output that is not a terminal: a program that reads it needs each row on one line."""
 

@@ -36,7 +36,7 @@ class WorkflowCommands(Commands):
         ids, rest = grammar.ids_and_rest(words)
         abort = grammar.filters(rest, ("abort",)).get("abort", False)
         (flow_id,) = grammar.ids_in("cancel_workflow", [str(each) for each in ids], most=1)
-        manager = self._app.job_manager
+        manager = self._changing
         count = manager.cancel_workflow(flow_id, abort=abort)
         flow = manager.get_workflow(flow_id)
         if flow.status != WorkflowStatus.CANCELLED:
@@ -48,5 +48,5 @@ class WorkflowCommands(Commands):
     def on_retry_workflow(self, words: list[str]) -> None:
         """Run what has failed of a workflow again."""
         (flow_id,) = grammar.ids_in("retry_workflow", words, most=1)
-        count = self._app.job_manager.retry_workflow(flow_id)
+        count = self._changing.retry_workflow(flow_id)
         self._screen.say(f"Workflow {flow_id}: {counted(count, 'job')} {'runs' if count == 1 else 'run'} again")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from adjourn import exceptions, sql, telemetry
 from adjourn._async.managers.forwarding import part_of
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._compat.awaited import awaitable_on_a_loop
+from adjourn._domain.actions import Author, check_author
 from adjourn._domain.batches import EncodedJob
 from adjourn._domain.jobs import Job
+from adjourn._domain.noting import Note
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
 from adjourn.events.log import LOGGED
@@ -55,6 +58,37 @@ class JobManager(AsyncJobManager, SyncJobManager):
         super().__init__(connector, schema)
         self._group = DeferGroup(self._store_async, self._store_group_async)
         self._threads = ThreadGroup(self._store, self._store_group)
+
+    def acting_for(
+        self,
+        author: Author,
+        *,
+        target: str | None = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as the note's
+    ) -> Self:
+        """Return a manager whose changes are noted: who made them, and what came of it, as ``actions.list_audit`` returns it.
+
+        The note of a change is stored with it, in one commit, or in the caller's transaction: of jobs and workflows that are run again, cancelled,
+        aborted, changed or deleted, of pauses and their ends, and of limits. Of what changes nothing there is no note, nor of jobs that are
+        deferred.
+
+        Parameters
+        ----------
+        author
+            Who does it.
+        target, filter
+            What the notes of changes of many jobs name: the change as a whole, and the filters of its jobs. Default: which ids they have.
+
+        Raises
+        ------
+        InvalidOption
+            If ``author`` is not an `adjourn.jobs.Author`.
+        """
+        check_author(author)
+        other = copy.copy(self)
+        vars(other).pop("_parts", None)
+        other.note = Note(author=author, target=target, filter=filter)
+        return other
 
     async def _store_group_async(self, group: Sequence[EncodedJob]) -> list[Job]:
         with telemetry.around_group([each.job for each in group]):

@@ -50,16 +50,19 @@ class Family:
     samples: Mapping[tuple[str, ...], float] = attrs.field(factory=dict)
 
 
-QUEUE, PAIR = ("queue",), ("queue", "task", "status")
+QUEUE, KIND, PAIR = ("queue",), ("queue", "task"), ("queue", "task", "status")
 SCHEDULE = ("task", "periodic_id")
 DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_queue_latency_seconds", told="For how long the oldest job could have run that does not", labels=QUEUE),
     Family(name="adjourn_queue_jobs", told="Live jobs, counted up to 10,000", labels=("queue", "state")),
     Family(name="adjourn_queue_jobs_capped", told="1 if there are more jobs than were counted", labels=("queue", "state")),
     Family(name="adjourn_queue_paused", told="1 if the queue is paused", labels=QUEUE),
+    Family(name="adjourn_queue_pause_ends_timestamp_seconds", told="When its pause ends by itself; absent if it has no such end", labels=QUEUE),
     Family(name="adjourn_queue_workers", told="Live workers that serve the queue", labels=QUEUE),
     Family(name="adjourn_queue_slots", told="How many jobs these can run at once", labels=QUEUE),
     Family(name="adjourn_oldest_running_seconds", told="For how long the oldest job has been running that workers tell of", labels=QUEUE),
+    Family(name="adjourn_unknown_task_jobs", told="Jobs that wait for a worker that knows their task, counted up to 10,000", labels=KIND),
+    Family(name="adjourn_unknown_task_seconds", told="For how long the first of them has waited", labels=KIND),
     Family(name="adjourn_workers", told="Workers", labels=("state",)),
     Family(name="adjourn_locks_waiting", told="Locks behind which jobs wait, counted up to 500"),
     Family(name="adjourn_headless_locks", told="Those of them that no job holds"),
@@ -197,13 +200,14 @@ class Exports:
             "queues": self._read_queues,
             "history": self._history.read,
             "locks": _read_locks,
+            "unknown_tasks": _read_unknown,
             "schedules": _read_schedules,
             "tables": _read_tables,
             "server": _read_condition,
         }
 
     def _read_queues(self, reader: Reader) -> dict[str, Samples]:
-        paused = {row["name"] for row in reader.rows("pauses") if row["scope"] == "queue"}
+        paused = {row["name"]: row["ends_at"] for row in reader.rows("pauses") if row["scope"] == "queue"}
         jobs: Samples = {}
         capped: Samples = {}
         for row in reader.rows("states"):
@@ -219,7 +223,7 @@ class Exports:
         alive = [row for row in crew if row["is_alive"]]
         named = {name for row in alive for name in row["queues"] or ()}
         # A queue that was there stays, with a latency of 0, so that alerts see that it is well.
-        known = self._queues | paused | named | late.keys() | {queue for queue, _ in jobs}
+        known = self._queues | paused.keys() | named | late.keys() | {queue for queue, _ in jobs}
         self._queues = set(sorted(known)[:MOST_PAIRS])
         oldest: Samples = {}
         for row in reader.rows("working"):
@@ -235,6 +239,9 @@ class Exports:
             "adjourn_queue_jobs": _of(jobs, self._queues),
             "adjourn_queue_jobs_capped": _of(capped, self._queues),
             "adjourn_queue_paused": {(name,): int(name in paused) for name in self._queues},
+            "adjourn_queue_pause_ends_timestamp_seconds": {
+                (name,): at for name, at in paused.items() if at is not None and name in self._queues
+            },
             "adjourn_queue_workers": {(name,): len(rows) for name, rows in serving.items()},
             "adjourn_queue_slots": {(name,): sum(map(_slots, rows)) for name, rows in serving.items()},
             "adjourn_oldest_running_seconds": _of(oldest, self._queues),
@@ -328,6 +335,14 @@ def _read_schedules(reader: Reader) -> dict[str, Samples]:
         "adjourn_schedule_next_tick_timestamp_seconds": {labels: row["next_tick"] for labels, row in known.items()},
         "adjourn_schedule_overdue_seconds": {labels: max(0.0, row["overdue"]) for labels, row in known.items()},
         "adjourn_schedule_paused": {labels: int(row["is_paused"]) for labels, row in rows.items()},
+    }
+
+
+def _read_unknown(reader: Reader) -> dict[str, Samples]:
+    rows = {(row["queue"], row["task"]): row for row in reader.rows("unknown")}
+    return {
+        "adjourn_unknown_task_jobs": {labels: row["jobs"] for labels, row in rows.items()},
+        "adjourn_unknown_task_seconds": {labels: row["seconds"] or 0.0 for labels, row in rows.items()},
     }
 
 

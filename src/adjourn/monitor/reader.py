@@ -25,7 +25,7 @@ class Reader:
     app
         The app, for its connector and its schema. It need not be open.
     folder
-        Where the queries are: ``"doctor"`` or ``"monitor"``.
+        Where the queries are: ``"monitor"``, or ``"doctor"`` for its own and these.
     name
         What the server calls this session while it reads; empty for what the connector says.
 
@@ -42,7 +42,7 @@ class Reader:
             raise InvalidOption("The app has an in-memory connector: there is no database to look at.")
         self.schema: str = app.job_manager.schema
         self._name = name
-        self._queries = reading.queries(folder, self.schema)
+        self._queries = {**reading.queries("monitor", self.schema), **reading.queries(folder, self.schema)}
         self._rollback = sql.statements(self.schema)["rollback"]
         self.session: SyncSession = app.connector.session()
 

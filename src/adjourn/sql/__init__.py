@@ -2,6 +2,8 @@
 
 ``statements/``
     one statement in each file, by whose name managers execute it, with parameters.
+``noted.sql``
+    one of those, and the note of who has executed it.
 ``functions/``
     one version of a function in each file: ``exchange_v1.sql`` makes ``adjourn_exchange_v1``.
 ``migrations/``
@@ -43,6 +45,7 @@ from adjourn.types import Statement
 __all__ = [
     "APPLYING",
     "DEFAULT_SCHEMA",
+    "EVEN_WITHOUT_JOBS",
     "IS_IN_USE",
     "SchemaVersion",
     "channel",
@@ -53,6 +56,7 @@ __all__ = [
     "latest_version",
     "missing_grant",
     "missing_right",
+    "noted",
     "out_of_date",
     "partitions_ahead",
     "qualified",
@@ -80,6 +84,25 @@ MAY_TAKE_LONG = frozenset(
 """Statements that store or delete many rows, or wait for whoever holds a table."""
 TAKES_TUPLES = frozenset({"exchange"})
 """Statements whose rows are so many that dictionaries would cost much."""
+_ROWS, _FLAG = "count(*)", "count(*) filter (where {})"
+CHANGED = {
+    "cancel_jobs": _ROWS,
+    "request_abort": _ROWS,
+    "delete_finished": _ROWS,
+    "retry_jobs": _ROWS,
+    "change_jobs": _ROWS,
+    "abort_workflow": _ROWS,
+    "pause": _ROWS,
+    "retry_job_by_id": _FLAG.format("found"),
+    "set_limit": _FLAG.format("changed"),
+    "reset_limit": _FLAG.format("changed"),
+    "pause_schedule": _FLAG.format("outcome = 'changed'"),
+    "cancel_workflow": "sum(cancelled)",
+    "retry_workflow": "sum(retried)",
+}
+"""Statements of which a note may be stored with them, and how much each has changed, told from its rows."""
+EVEN_WITHOUT_JOBS = frozenset({"cancel_workflow"})
+"""Those of them that change something although they may change no job."""
 SAME_TEXTS = {"defer_batch": "defer_jobs"}
 """Statements that have the text of another."""
 
@@ -107,6 +130,40 @@ def _statements(schema: str) -> Mapping[str, Statement]:
             takes_tuples=name in TAKES_TUPLES,
         )
         for name, text in texts.items()
+    }
+
+
+def noted(schema: str) -> Mapping[str, Statement]:
+    """Return those statements of which a note may be stored, each with its note, by the same names.
+
+    Raises
+    ------
+    InvalidOption
+        If the name cannot be a schema's.
+    """
+    return _noted(checked(schema))
+
+
+@functools.lru_cache(maxsize=16)
+def _noted(schema: str) -> Mapping[str, Statement]:
+    texts = dict(read(own_folder().joinpath("statements")))
+    frame = own_folder().joinpath("noted.sql").read_text("utf-8")
+    return {
+        name: Statement(
+            name,
+            render(
+                frame,
+                schema,
+                percent="%%",
+                more={
+                    "statement": texts[name].strip(),
+                    "changed": changed,
+                    "least": str(int(name not in EVEN_WITHOUT_JOBS)),
+                },
+            ).strip(),
+            may_take_long=name in MAY_TAKE_LONG,
+        )
+        for name, changed in CHANGED.items()
     }
 
 

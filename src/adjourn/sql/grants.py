@@ -110,8 +110,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select, insert on {adjourn_stats}",
             "insert on {adjourn_open_limits}",
             "select, insert, update, delete on {adjourn_limits}",
-            "select, insert, delete on {adjourn_pauses}",
-            "insert, update (paused_at) on {adjourn_schedules}",
+            "select, insert, update, delete on {adjourn_pauses}",
+            "insert, update (paused_at, pause_ends_at, paused_by, pause_reason) on {adjourn_schedules}",
             # What they have done. Nobody changes that.
             "select, insert on {adjourn_audit}",
             # Workers are told that something is paused or has a limit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import datetime
 import logging
 import threading
@@ -238,6 +239,8 @@ class Bulk:
         Whether the end of the dashboard has stopped it.
     thread
         What carries it out.
+    changed
+        The ids of the jobs that were changed.
     """
 
     id: str
@@ -258,6 +261,7 @@ class Bulk:
     stopping: threading.Event = attrs.field(factory=threading.Event)
     is_abandoned: bool = False
     thread: threading.Thread | None = None
+    changed: array.array[int] = attrs.field(factory=lambda: array.array("q"))
 
     @property
     def said(self) -> str:
@@ -365,6 +369,7 @@ class Bulks:
                 outcome=f"jobs {ids[0]} to {ids[-1]}{f', to {bulk.said}' if bulk.said else ''}",
                 connection=connection,
             )
+        bulk.changed.extend(changed)
         bulk.done += len(changed)
         bulk.skipped += len(ids) - len(changed)
         return page.position

@@ -28,6 +28,8 @@ FEEDS: dict[str, float] = {
     "pauses": 5.0,
     "queues": 10.0,
     "waiting": 10.0,
+    "unknown": 10.0,
+    "paused_tasks": 10.0,
     "tasks": 10.0,
     "limits": 10.0,
     "workflows": 10.0,

@@ -6,9 +6,21 @@ from collections import Counter
 from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
+from adjourn.monitor.unknown import told
 from adjourn.web.page import View
 
-OF_QUEUES = ("server", "latency", "crew", "pauses", "queues", "limits", "working", "counters")
+OF_QUEUES = (
+    "server",
+    "latency",
+    "crew",
+    "pauses",
+    "paused_tasks",
+    "queues",
+    "unknown",
+    "limits",
+    "working",
+    "counters",
+)
 """The feeds that the figures of queues are made of."""
 LONG = 60.0
 """From how many seconds on a wait is bad."""
@@ -24,7 +36,7 @@ WAITS = {
 
 
 def queues(view: View) -> list[dict[str, Any]]:
-    """Return the queues with what waits and runs in each, the longest wait first. Also those that are paused, and those that a worker
+    """Return the queues with what waits and runs in each, the longest wait for a worker first. Also those that are paused, and those that a worker
     serves by name."""
     latency = {row["queue"]: row["latency"] for row in view.feed("latency")}
     counts = {row["queue"]: row for row in view.feed("queues")}
@@ -32,12 +44,20 @@ def queues(view: View) -> list[dict[str, Any]]:
     alive = [worker for worker in view.feed("crew") if worker["is_alive"]]
     served = {name for worker in alive for name in worker["queues"] or ()}
     limits = {row["name"]: row for row in view.feed("limits") if row["scope"] == "queue"}
+    unknown: dict[str, list[dict[str, Any]]] = {}
+    for row in view.feed("unknown"):
+        unknown.setdefault(row["queue"], []).append(row)
+    set_aside: dict[str, list[dict[str, Any]]] = {}
+    for row in view.feed("paused_tasks"):
+        set_aside.setdefault(row["queue"], []).append(row)
     running: Counter[str] = Counter(job["queue"] for job in view.feed("working"))
     elsewhere: dict[int, list[str]] = {}
     for job in view.feed("working"):
         elsewhere.setdefault(job["worker_id"], []).append(job["queue"])
     found = []
-    for name in latency.keys() | counts.keys() | paused.keys() | running.keys() | served:
+    for name in (
+        latency.keys() | counts.keys() | paused.keys() | running.keys() | unknown.keys() | set_aside.keys() | served
+    ):
         row = counts.get(name, {})
         serving = [worker for worker in alive if worker["queues"] is None or name in worker["queues"]]
         busy = sum(max(len(worker["running"]), len(elsewhere.get(worker["id"], ()))) for worker in serving)
@@ -55,29 +75,49 @@ def queues(view: View) -> list[dict[str, Any]]:
                 "workers": len(serving),
                 "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in serving),
                 "pause": paused.get(name),
+                "unknown": unknown.get(name, []),
+                "paused_tasks": set_aside.get(name, []),
             }
         )
     for each in found:
         each["states"] = judged(each)
         each["reasons"] = [why for _, _, why in each["states"] if why]
-    return sorted(found, key=lambda each: (-each["latency"], -each["ready"], each["name"]))
+    return sorted(found, key=lambda each: (-_wait(each), -each["ready"], each["name"]))
+
+
+def _wait(queue: dict[str, Any]) -> float:
+    """Return for how long the first job waits that could run if all were well."""
+    waits: list[float] = [queue["latency"], *(row["seconds"] or 0.0 for row in queue["unknown"])]
+    return max(waits)
 
 
 def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return all states that a queue is in: each in a word, how bad that is, and why, as far as it can be seen."""
     found: list[tuple[str, str, str]] = []
     if queue["pause"]:
-        found.append(("paused", "warn", "no job starts until it is resumed"))
+        until = "then" if queue["pause"].get("ends_at") else "it is resumed"
+        found.append(("paused", "warn", f"no job starts until {until}"))
     if queue["ready"] and not queue["workers"]:
         found.append(("no worker", "bad", "no worker that is alive serves it"))
     if queue["latency"] >= NOTICEABLE and not queue["pause"]:
         word, grade = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
         found.append((word, grade, _why_late(queue)))
+    if queue["unknown"]:
+        found.append(("unknown task", "bad", told(queue["unknown"])))
+    if queue["paused_tasks"]:
+        found.append(("paused task", "warn", _told_tasks(queue["paused_tasks"])))
     if queue["held"]:
         found.append(("limited", "warn", f"its limit holds back {counted(queue['held'], 'job')}"))
     if found:
         return found
     return [("working", "good", "")] if queue["ready"] or queue["running"] else [("idle", "", "")]
+
+
+def _told_tasks(tasks: list[dict[str, Any]]) -> str:
+    first, *others = tasks
+    more = " or more" if first["is_capped"] else ""
+    text = f"task {shown(first['task'])} is paused: {counted(first['jobs'], 'job')}{more} {verb(first['jobs'], 'waits', 'wait')}"
+    return f"{text}; so {verb(len(others), 'is', 'are')} {counted(len(others), 'other task')} here" if others else text
 
 
 def _why_late(queue: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ function that changes something, and says what it has done. ::
     def pause(view: View) -> Done:
         name = view.form.needed("name")
         with view.database.changing() as connection:
-            view.app.job_manager.limits.run("pause", {...}, connection=connection)
+            view.manager.pause_queue(name, connection=connection)  # the audit has a note of it
         return Done(f"Queue {name} is paused.", view.url("queues"))
 
     PAGE = Page(name="queues", title="Queues", show=show, feeds=("queues",), key="q")
@@ -38,6 +38,7 @@ from starlette.responses import Response
 from adjourn._domain.masking import Mask
 from adjourn.app import App
 from adjourn.jobs import Author, Job
+from adjourn.manager import JobManager
 from adjourn.web import zones
 from adjourn.web.access import User, lacking
 from adjourn.web.assets import Assets
@@ -51,6 +52,9 @@ from adjourn.web.links import Link
 from adjourn.web.masking import Masker
 from adjourn.web.metrics import Metrics
 from adjourn.web.notices import Done, Notices
+
+MOST_NAMES = 500
+"""So many names are offered in a field."""
 
 __all__ = ["Action", "Answer", "Done", "Page", "Site", "View"]
 
@@ -325,17 +329,10 @@ class View:
         """Return the rows of a feed of this page; none if nothing could be read yet."""
         return self.reading(feed).rows
 
-    def pause(self, scope: str, name: str, *, pause: bool) -> bool:
-        """Pause a queue or a task, or resume it; return whether that has changed anything."""
-        manager = self.app.job_manager
-        with self.database.changing() as connection:
-            parameters = {"scope": scope, "names": [name], "pause": pause}
-            changed = bool(manager.limits.run("pause", parameters, connection))
-            action = f"{scope}.{'pause' if pause else 'resume'}"
-            outcome = "done" if changed else "it was so already"
-            manager.actions.add_audit(self.author, action, target=name, jobs=0, outcome=outcome, connection=connection)
-        self.site.collector.forget("pauses")
-        return changed
+    @property
+    def manager(self) -> JobManager:
+        """Changes what this request asks for, and notes who it was."""
+        return self.app.job_manager.acting_for(self.author)
 
     @property
     def author(self) -> Author:
@@ -347,6 +344,24 @@ class View:
             address=client.host if client else None,
             request_id=self.form.text("request_id") or None,
         )
+
+    @property
+    def is_look(self) -> bool:
+        """Whether a page that somebody has open asks for what is new."""
+        return "x-adjourn-look" in self.request.headers
+
+    @property
+    def queue_names(self) -> list[str]:
+        """The names of queues that are known without a question to the database: those of tasks, and those that were seen lately."""
+        seen = {row["queue"] for feed in ("queues", "latency", "working", "unknown") for row in self.feed(feed)}
+        served = {name for worker in self.feed("crew") for name in worker["queues"] or ()}
+        return sorted(seen | served | {task.queue for task in self.app.tasks.values()})[:MOST_NAMES]
+
+    @property
+    def task_names(self) -> list[str]:
+        """The names of tasks that are known in the same way."""
+        seen = {row["task"] for feed in ("tasks", "working", "unknown") for row in self.feed(feed)}
+        return sorted(seen | set(self.app.tasks))[:MOST_NAMES]
 
     def new_request_id(self) -> str:
         """Return a new id for a form, by which it is carried out once."""

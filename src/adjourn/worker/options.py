@@ -265,7 +265,7 @@ class Options:
         kw_only=True,
         validator=_is_days,
         metadata=told(
-            "how many days the notes are kept of what people did by the dashboard; of several workers, the least counts",
+            "how many days the notes are kept of what people did by the dashboard or the shell; of several workers, the least counts",
             reads=int,
             metavar="DAYS",
         ),

@@ -86,8 +86,8 @@ class Worker:
         goes on with another one; less than stalled_worker_timeout. In seconds. Default: None, half of
         stalled_worker_timeout.
     audit_days
-        How many days the notes are kept of what people did by the dashboard; of several workers, the least counts.
-        Default: 400.
+        How many days the notes are kept of what people did by the dashboard or the shell; of several workers, the least
+        counts. Default: 400.
     unknown_task_timeout
         How long a job whose task no worker knows waits for a worker that knows it; after that, it fails. In seconds.
         Default: None, an hour; in memory, where no other program has the jobs, they fail at once.

@@ -56,4 +56,5 @@ def part_of(manager: Any, kind: type[Manager]) -> Manager:
     part = parts.get(kind)
     if part is None or part.connector is not manager.connector or part.schema != manager.schema:
         part = parts[kind] = kind(manager.connector, manager.schema)  # type: ignore[call-arg]
+        vars(part)["note"] = manager.note
     return part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,9 @@ from adjourn._async.connectors.contract import AsyncConnectorSource
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_name
 from adjourn._domain.jobs import Job
+from adjourn._domain.pauses import pause_parameters
 from adjourn._domain.spelling import hint
-from adjourn._domain.times import time_of
+from adjourn._domain.times import time_of, time_or_none
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn.exceptions import AppNotOpen, InvalidOption
 from adjourn.limits import UNSET, Limit, LimitState, Pause, Rate, Scope, checked_rates
@@ -37,65 +39,115 @@ class AsyncLimits(AsyncStatementRunner):
         self.declares: Callable[[], Mapping[tuple[Scope, str], Limit]] = dict
         """Returns the limits that the program declares."""
 
-    async def pause_queue_async(self, queue: str) -> bool:
+    async def pause_queue_async(
+        self,
+        queue: str,
+        *,
+        seconds: float | None = None,
+        until: datetime.datetime | None = None,
+        reason: str | None = None,
+        connection: Any = None,
+    ) -> bool:
         """Start no more jobs of a queue. Jobs that run go on, and jobs can still be deferred.
+
+        Pausing what is paused gives it the new end and the new reason.
 
         Parameters
         ----------
         queue
             The queue.
+        seconds
+            For how many seconds from now; None (the default) for no end, unless there is ``until``.
+        until
+            Until this aware datetime, by the database's clock; one that has come ends the pause at once. None (the default): see ``seconds``.
+        reason
+            Why, which `list_pauses_async` and the dashboard show; up to 1,000 characters. None (the default) for none.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Returns
         -------
         bool
-            Whether it was not paused before.
+            Whether this has changed something: it was not paused, or until another time, or for another reason.
 
         Raises
         ------
         InvalidOption
-            If it cannot be the name of a queue.
+            If it cannot be the name of a queue, both ends are given, or one of the others is not valid.
         """
         check_name("queue", queue)
-        return await self._pause_async("queue", queue, pause=True)
+        return await self._pause_async("queue", queue, seconds, until, reason, connection)
 
-    async def resume_queue_async(self, queue: str) -> bool:
-        """Start jobs of a queue again, and return whether it was paused. It takes the parameter of `pause_queue_async`."""
+    async def resume_queue_async(self, queue: str, connection: Any = None) -> bool:
+        """Start jobs of a queue again, and return whether it was paused. It takes the name that `pause_queue_async` takes, and the caller's
+        own connection."""
         check_name("queue", queue)
-        return await self._pause_async("queue", queue, pause=False)
+        return await self._resume_async("queue", queue, connection)
 
-    async def pause_task_async(self, name: str) -> bool:
+    async def pause_task_async(
+        self,
+        name: str,
+        *,
+        seconds: float | None = None,
+        until: datetime.datetime | None = None,
+        reason: str | None = None,
+        connection: Any = None,
+    ) -> bool:
         """Start no more jobs of a task, in any queue. Jobs that run go on, and jobs can still be deferred.
 
         Parameters
         ----------
         name
             The task's name.
+        seconds, until, reason
+            For how long, and why, as `pause_queue_async` takes them.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Returns
         -------
         bool
-            Whether it was not paused before.
+            Whether this has changed something.
 
         Raises
         ------
         InvalidOption
-            If it cannot be the name of a task.
+            If it cannot be the name of a task, both ends are given, or one of the others is not valid.
         """
         check_name("name", name)
-        return await self._pause_async("task", name, pause=True)
+        return await self._pause_async("task", name, seconds, until, reason, connection)
 
-    async def resume_task_async(self, name: str) -> bool:
-        """Start jobs of a task again, and return whether it was paused. It takes the parameter of `pause_task_async`."""
+    async def resume_task_async(self, name: str, connection: Any = None) -> bool:
+        """Start jobs of a task again, and return whether it was paused. It takes the name that `pause_task_async` takes, and the caller's own
+        connection."""
         check_name("name", name)
-        return await self._pause_async("task", name, pause=False)
+        return await self._resume_async("task", name, connection)
 
-    async def _pause_async(self, scope: Scope, name: str, *, pause: bool) -> bool:
-        return bool(await self.run_async("pause", {"scope": scope, "names": [name], "pause": pause}))
+    async def _pause_async(
+        self,
+        scope: Scope,
+        name: str,
+        seconds: float | None,
+        until: datetime.datetime | None,
+        reason: str | None,
+        connection: Any,
+    ) -> bool:
+        said = pause_parameters(seconds, until, reason, self.note)
+        return bool(await self.run_async("pause", {"scope": scope, "names": [name], "pause": True, **said}, connection))
+
+    async def _resume_async(self, scope: Scope, name: str, connection: Any) -> bool:
+        said = pause_parameters(None, None, None, None)
+        return bool(
+            await self.run_async("pause", {"scope": scope, "names": [name], "pause": False, **said}, connection)
+        )
 
     async def list_pauses_async(self) -> list[Pause]:
         """Return what is paused: queues, schedules (`pause_schedule_async`), then tasks, by name."""
         rows = await self.run_async("list_pauses", {})
-        return [Pause(**{**row, "paused_at": time_of(row["paused_at"])}) for row in rows]
+        return [
+            Pause(**{**row, "paused_at": time_of(row["paused_at"]), "ends_at": time_or_none(row["ends_at"])})
+            for row in rows
+        ]
 
     async def set_limit_async(
         self,

@@ -10,6 +10,7 @@ from adjourn import exceptions, sql
 from adjourn._async.connectors.contract import AsyncConnectorSource
 from adjourn._domain.checks import check_connector
 from adjourn._domain.encodings import is_untranslatable, refused_text
+from adjourn._domain.noting import Note
 from adjourn._runtime import aio as runtime
 from adjourn.types import Parameters, Row, Statement
 
@@ -41,6 +42,9 @@ class AsyncStatementRunner:
     InvalidOption
         If ``connector`` is not a connector, or ``schema`` cannot be the name of a schema.
     """
+
+    note: Note | None = None
+    """For whom it changes what it changes, so that this is noted; None: for nobody in particular."""
 
     def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         check_connector(connector)
@@ -76,15 +80,18 @@ class AsyncStatementRunner:
             If a text has a character that the encoding of the database does not have.
         """
         serving = self.connector.get_async_connector()
+        statement = self.statements[name]
+        if self.note is not None and (note := self.note.of(name, parameters)) is not None:
+            statement, parameters = sql.noted(self.schema)[name], {**parameters, "note": note}
         try:
             for pause in _PAUSES if connection is None else ():
                 try:
-                    return await serving.execute_async(self.statements[name], parameters)
+                    return await serving.execute_async(statement, parameters)
                 except exceptions.ConnectorException as error:
                     if error.sqlstate not in _HAS_MET_ANOTHER or error.ended_transaction:
                         raise
                 await runtime.sleep(pause * random.random())  # noqa: S311 - no secret
-            return await serving.execute_async(self.statements[name], parameters, connection=connection)
+            return await serving.execute_async(statement, parameters, connection=connection)
         except exceptions.ConnectorException as error:
             if is_untranslatable(error):
                 raise refused_text(error, parameters) from error

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,9 @@ from typing import Any
 from adjourn import sql
 from adjourn._domain.checks import check_name
 from adjourn._domain.jobs import Job
+from adjourn._domain.pauses import pause_parameters
 from adjourn._domain.spelling import hint
-from adjourn._domain.times import time_of
+from adjourn._domain.times import time_of, time_or_none
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.connectors.contract import SyncConnectorSource
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -38,65 +40,113 @@ class SyncLimits(SyncStatementRunner):
         self.declares: Callable[[], Mapping[tuple[Scope, str], Limit]] = dict
         """Returns the limits that the program declares."""
 
-    def pause_queue(self, queue: str) -> bool:
+    def pause_queue(
+        self,
+        queue: str,
+        *,
+        seconds: float | None = None,
+        until: datetime.datetime | None = None,
+        reason: str | None = None,
+        connection: Any = None,
+    ) -> bool:
         """Start no more jobs of a queue. Jobs that run go on, and jobs can still be deferred.
+
+        Pausing what is paused gives it the new end and the new reason.
 
         Parameters
         ----------
         queue
             The queue.
+        seconds
+            For how many seconds from now; None (the default) for no end, unless there is ``until``.
+        until
+            Until this aware datetime, by the database's clock; one that has come ends the pause at once. None (the default): see ``seconds``.
+        reason
+            Why, which `list_pauses` and the dashboard show; up to 1,000 characters. None (the default) for none.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Returns
         -------
         bool
-            Whether it was not paused before.
+            Whether this has changed something: it was not paused, or until another time, or for another reason.
 
         Raises
         ------
         InvalidOption
-            If it cannot be the name of a queue.
+            If it cannot be the name of a queue, both ends are given, or one of the others is not valid.
         """
         check_name("queue", queue)
-        return self._pause("queue", queue, pause=True)
+        return self._pause("queue", queue, seconds, until, reason, connection)
 
-    def resume_queue(self, queue: str) -> bool:
-        """Start jobs of a queue again, and return whether it was paused. It takes the parameter of `pause_queue`."""
+    def resume_queue(self, queue: str, connection: Any = None) -> bool:
+        """Start jobs of a queue again, and return whether it was paused. It takes the name that `pause_queue` takes, and the caller's
+        own connection."""
         check_name("queue", queue)
-        return self._pause("queue", queue, pause=False)
+        return self._resume("queue", queue, connection)
 
-    def pause_task(self, name: str) -> bool:
+    def pause_task(
+        self,
+        name: str,
+        *,
+        seconds: float | None = None,
+        until: datetime.datetime | None = None,
+        reason: str | None = None,
+        connection: Any = None,
+    ) -> bool:
         """Start no more jobs of a task, in any queue. Jobs that run go on, and jobs can still be deferred.
 
         Parameters
         ----------
         name
             The task's name.
+        seconds, until, reason
+            For how long, and why, as `pause_queue` takes them.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Returns
         -------
         bool
-            Whether it was not paused before.
+            Whether this has changed something.
 
         Raises
         ------
         InvalidOption
-            If it cannot be the name of a task.
+            If it cannot be the name of a task, both ends are given, or one of the others is not valid.
         """
         check_name("name", name)
-        return self._pause("task", name, pause=True)
+        return self._pause("task", name, seconds, until, reason, connection)
 
-    def resume_task(self, name: str) -> bool:
-        """Start jobs of a task again, and return whether it was paused. It takes the parameter of `pause_task`."""
+    def resume_task(self, name: str, connection: Any = None) -> bool:
+        """Start jobs of a task again, and return whether it was paused. It takes the name that `pause_task` takes, and the caller's own
+        connection."""
         check_name("name", name)
-        return self._pause("task", name, pause=False)
+        return self._resume("task", name, connection)
 
-    def _pause(self, scope: Scope, name: str, *, pause: bool) -> bool:
-        return bool(self.run("pause", {"scope": scope, "names": [name], "pause": pause}))
+    def _pause(
+        self,
+        scope: Scope,
+        name: str,
+        seconds: float | None,
+        until: datetime.datetime | None,
+        reason: str | None,
+        connection: Any,
+    ) -> bool:
+        said = pause_parameters(seconds, until, reason, self.note)
+        return bool(self.run("pause", {"scope": scope, "names": [name], "pause": True, **said}, connection))
+
+    def _resume(self, scope: Scope, name: str, connection: Any) -> bool:
+        said = pause_parameters(None, None, None, None)
+        return bool(self.run("pause", {"scope": scope, "names": [name], "pause": False, **said}, connection))
 
     def list_pauses(self) -> list[Pause]:
         """Return what is paused: queues, schedules (`pause_schedule`), then tasks, by name."""
         rows = self.run("list_pauses", {})
-        return [Pause(**{**row, "paused_at": time_of(row["paused_at"])}) for row in rows]
+        return [
+            Pause(**{**row, "paused_at": time_of(row["paused_at"]), "ends_at": time_or_none(row["ends_at"])})
+            for row in rows
+        ]
 
     def set_limit(
         self,

@@ -13,6 +13,7 @@ from adjourn._domain.checks import check_filter, check_id, check_name, checked_l
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
+from adjourn._domain.pauses import pause_parameters
 from adjourn._domain.rows import RegisteredSchedule
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn._domain.time_checks import check_aware, check_seconds
@@ -20,6 +21,7 @@ from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
+from adjourn.types import JSONDict
 
 TRY_AGAIN_AFTER = 0.05
 """Seconds between tries to defer a tick that another transaction holds up."""
@@ -118,13 +120,16 @@ class SyncSchedules(SyncStatementRunner):
         task: str,
         periodic_id: str = "",
         *,
+        seconds: float | None = None,
+        until: datetime.datetime | None = None,
+        reason: str | None = None,
         cron: str | None = None,
         timezone: str = "UTC",
         connection: Any = None,
     ) -> bool:
         """Defer no more ticks of a schedule. Jobs of it that are stored already run; `pause_task` would hold them, too.
 
-        It holds for all workers from the commit on, until `resume_schedule`. Then it is as if no worker had been running in between:
+        It holds for all workers from the commit on, until its end or `resume_schedule`. Then it is as if no worker had been running in between:
         the schedule's ``missed`` and ``max_delay`` say what becomes of the ticks that came.
 
         Parameters
@@ -133,6 +138,8 @@ class SyncSchedules(SyncStatementRunner):
             The name of the periodic task.
         periodic_id
             Tells several schedules of one task apart. Default: empty, as for ``@app.periodic``.
+        seconds, until, reason
+            For how long, and why, as `pause_queue` takes them. Ticks are deferred again within a minute after the end.
         cron, timezone
             The schedule as it is declared. With ``cron``, one that has not been due yet can be paused, too.
         connection
@@ -141,14 +148,15 @@ class SyncSchedules(SyncStatementRunner):
         Returns
         -------
         bool
-            Whether it was not paused before.
+            Whether this has changed something: it was not paused, or until another time, or for another reason.
 
         Raises
         ------
         InvalidOption
-            If the database knows no such schedule, and ``cron`` is not given; or if a name or the schedule is not valid.
+            If the database knows no such schedule, and ``cron`` is not given; or if a name, the schedule, an end or the reason is not valid.
         """
-        return self._pause(task, periodic_id, cron, timezone, connection, pause=True)
+        said = pause_parameters(seconds, until, reason, self.note)
+        return self._pause(task, periodic_id, cron, timezone, connection, said, pause=True)
 
     def resume_schedule(
         self,
@@ -161,12 +169,21 @@ class SyncSchedules(SyncStatementRunner):
     ) -> bool:
         """Defer ticks of a schedule again, within a minute, and return whether it was paused.
 
-        It takes the parameters of `pause_schedule`, and raises what that raises.
+        It takes the parameters of `pause_schedule` but for the end and the reason, and raises what that raises.
         """
-        return self._pause(task, periodic_id, cron, timezone, connection, pause=False)
+        said = pause_parameters(None, None, None, None)
+        return self._pause(task, periodic_id, cron, timezone, connection, said, pause=False)
 
     def _pause(
-        self, task: str, periodic_id: str, cron: str | None, timezone: str, connection: Any, *, pause: bool
+        self,
+        task: str,
+        periodic_id: str,
+        cron: str | None,
+        timezone: str,
+        connection: Any,
+        said: JSONDict,
+        *,
+        pause: bool,
     ) -> bool:
         check_name("task", task)
         checked_periodic_id(periodic_id)
@@ -178,6 +195,7 @@ class SyncSchedules(SyncStatementRunner):
             "cron": cron,
             "timezone": timezone,
             "pause": pause,
+            **said,
         }
         (row,) = self.run("pause_schedule", parameters, connection)
         if row["outcome"] == "unknown":

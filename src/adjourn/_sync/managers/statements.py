@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from adjourn import exceptions, sql
 from adjourn._domain.checks import check_connector
 from adjourn._domain.encodings import is_untranslatable, refused_text
+from adjourn._domain.noting import Note
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors.contract import SyncConnectorSource
 from adjourn.types import Parameters, Row, Statement
@@ -42,6 +43,9 @@ class SyncStatementRunner:
     InvalidOption
         If ``connector`` is not a connector, or ``schema`` cannot be the name of a schema.
     """
+
+    note: Note | None = None
+    """For whom it changes what it changes, so that this is noted; None: for nobody in particular."""
 
     def __init__(self, connector: SyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         check_connector(connector)
@@ -77,15 +81,18 @@ class SyncStatementRunner:
             If a text has a character that the encoding of the database does not have.
         """
         serving = self.connector.get_sync_connector()
+        statement = self.statements[name]
+        if self.note is not None and (note := self.note.of(name, parameters)) is not None:
+            statement, parameters = sql.noted(self.schema)[name], {**parameters, "note": note}
         try:
             for pause in _PAUSES if connection is None else ():
                 try:
-                    return serving.execute(self.statements[name], parameters)
+                    return serving.execute(statement, parameters)
                 except exceptions.ConnectorException as error:
                     if error.sqlstate not in _HAS_MET_ANOTHER or error.ended_transaction:
                         raise
                 runtime.sleep(pause * random.random())  # noqa: S311 - no secret
-            return serving.execute(self.statements[name], parameters, connection=connection)
+            return serving.execute(statement, parameters, connection=connection)
         except exceptions.ConnectorException as error:
             if is_untranslatable(error):
                 raise refused_text(error, parameters) from error

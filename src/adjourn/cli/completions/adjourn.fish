@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --for --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --reason --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --until --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -79,7 +79,7 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l delete-jobs -x -d 'which
 complete -c adjourn -n '_shtab_adjourn_using worker' -l update-heartbeat-interval -x -d 'how often to tell the database that this worker is alive; default: 10 (environment: ADJOURN_WORKER_UPDATE_HEARTBEAT_INTERVAL)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l stalled-worker-timeout -x -d 'how long this worker may be silent before it counts as dead and others run its jobs again; more than the heartbeat interval; default: 30 (environment: ADJOURN_WORKER_STALLED_WORKER_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l round-trip-timeout -x -d 'how long the database may take to answer the worker itself; after that, the worker gives the connection up, and goes on with another one; less than stalled_worker_timeout; default: none (half of stalled_worker_timeout) (environment: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)'
-complete -c adjourn -n '_shtab_adjourn_using worker' -l audit-days -x -d 'how many days the notes are kept of what people did by the dashboard; of several workers, the least counts; default: 400 (environment: ADJOURN_WORKER_AUDIT_DAYS)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l audit-days -x -d 'how many days the notes are kept of what people did by the dashboard or the shell; of several workers, the least counts; default: 400 (environment: ADJOURN_WORKER_AUDIT_DAYS)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l unknown-task-timeout -x -d 'how long a job whose task no worker knows waits for a worker that knows it; after that, it fails; default: none (an hour; in memory, where no other program has the jobs, they fail at once) (environment: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l priority-ageing -x -d 'after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves; default: none (never) (environment: ADJOURN_WORKER_PRIORITY_AGEING)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l timeout -x -d 'how long a run of a job may take, for tasks that have no timeout of their own; default: none (no limit) (environment: ADJOURN_WORKER_TIMEOUT)'
@@ -155,12 +155,15 @@ complete -c adjourn -n '_shtab_adjourn_using metrics' -l interval -x -d 'for how
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l once -d 'print them, and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, change, cancel, abort or delete them. Look at workflows and limits, and change them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until its end or `adjourn resume`.'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s q -l queue -x -d 'a queue; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s t -l task -x -d 'the name of a task; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l schedule -x -d 'the schedules of a periodic task, of which no tick is deferred; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l periodic-id -x -d 'with --schedule: only the schedule with this periodic_id'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l for -x -d 'end the pause after so long; default: no end'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l until -x -d 'end it at a time with its offset from UTC, by the database'"'"'s clock'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l reason -x -d 'why, for those who look at what is paused'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a resume -d 'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s q -l queue -x -d 'a queue; may be repeated'

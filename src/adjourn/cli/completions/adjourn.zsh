@@ -18,7 +18,7 @@ _shtab_adjourn_commands() {
     metrics:'Serve figures of queues, workers, schedules, tables and the server at /metrics until stopped: for each database, one such process is enough. It only reads, at a cost that has a bound, however often it is asked.'
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
-    pause:'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+    pause:'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until its end or `adjourn resume`.'
     resume:'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
     shell:'Look at jobs; retry, change, cancel, abort or delete them. Look at workflows and limits, and change them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
@@ -152,6 +152,9 @@ _shtab_adjourn_pause_options=(
   "*"{-t,--task}"[the name of a task\; may be repeated]:TASK:"
   "*--schedule[the schedules of a periodic task, of which no tick is deferred\; may be repeated]:TASK:"
   "--periodic-id[with --schedule\: only the schedule with this periodic_id]:ID:"
+  "--for[end the pause after so long\; default\: no end]:SECONDS:"
+  "--until[end it at a time with its offset from UTC, by the database\'s clock]:TIME:"
+  "--reason[why, for those who look at what is paused]:TEXT:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -237,7 +240,7 @@ _shtab_adjourn_worker_options=(
   "--update-heartbeat-interval[how often to tell the database that this worker is alive\; default\: 10 (environment\: ADJOURN_WORKER_UPDATE_HEARTBEAT_INTERVAL)]:SECONDS:"
   "--stalled-worker-timeout[how long this worker may be silent before it counts as dead and others run its jobs again\; more than the heartbeat interval\; default\: 30 (environment\: ADJOURN_WORKER_STALLED_WORKER_TIMEOUT)]:SECONDS:"
   "--round-trip-timeout[how long the database may take to answer the worker itself\; after that, the worker gives the connection up, and goes on with another one\; less than stalled_worker_timeout\; default\: none (half of stalled_worker_timeout) (environment\: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)]:SECONDS:"
-  "--audit-days[how many days the notes are kept of what people did by the dashboard\; of several workers, the least counts\; default\: 400 (environment\: ADJOURN_WORKER_AUDIT_DAYS)]:DAYS:"
+  "--audit-days[how many days the notes are kept of what people did by the dashboard or the shell\; of several workers, the least counts\; default\: 400 (environment\: ADJOURN_WORKER_AUDIT_DAYS)]:DAYS:"
   "--unknown-task-timeout[how long a job whose task no worker knows waits for a worker that knows it\; after that, it fails\; default\: none (an hour\; in memory, where no other program has the jobs, they fail at once) (environment\: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)]:SECONDS:"
   "--priority-ageing[after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves\; default\: none (never) (environment\: ADJOURN_WORKER_PRIORITY_AGEING)]:SECONDS:"
   "--timeout[how long a run of a job may take, for tasks that have no timeout of their own\; default\: none (no limit) (environment\: ADJOURN_WORKER_TIMEOUT)]:SECONDS:"

@@ -296,6 +296,11 @@ class Schedule(Guarded):
     paused_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
         _("paused since"), null=True
     )
+    pause_ends_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("paused until"), null=True
+    )
+    paused_by: models.TextField[str | None, str | None] = models.TextField(_("paused by"), null=True)
+    pause_reason: models.TextField[str | None, str | None] = models.TextField(_("paused because"), null=True)
 
     class Meta(Guarded.Meta):
         db_table = table("schedules")

@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Iterator
 
 from adjourn._domain.cron import Cron
-from adjourn._domain.wording import counted, verb
+from adjourn._domain.wording import counted, shown, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span
 from adjourn.exceptions import InvalidOption
+from adjourn.monitor.unknown import by_task, waiting
 from adjourn.sql.reading import COUNTED
+from adjourn.types import Row
 
 LONG_SILENCE = 30.0
 """Seconds without a heartbeat."""
@@ -87,7 +89,8 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
     for pause in patient.rows("pauses"):
         found = True
         yield warn(
-            f"{pause['scope'].capitalize()} {pause['name']!r} has been paused for {span(pause['seconds'])}: none of its jobs starts",
+            f"{pause['scope'].capitalize()} {pause['name']!r} has been paused{_by(pause)} for {span(pause['seconds'])}{_until(pause)}: none "
+            "of its jobs starts",
             "Resume it when its jobs may run.",
             f"adjourn --app=... resume --{pause['scope']}={shlex.quote(pause['name'])}",
         )
@@ -104,13 +107,9 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
                 "",
                 f"overdue_warn={limits.overdue_warn:g} s",
             )
-    if waits["unknown"]:
+    for finding in _unknown(patient):
         found = True
-        yield warn(
-            f"{_at_most(waits['unknown'])} for a worker that knows the task",
-            "Deploy the workers with the module that declares it; after unknown_task_timeout such a job fails.",
-            "adjourn --app=... shell list_jobs waits_for=task",
-        )
+        yield finding
     if waits["apart"]:
         found = True
         yield warn(
@@ -134,6 +133,33 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
         )
     if not found:
         yield ok("No job waits that could run")
+
+
+def _by(pause: Row) -> str:
+    return f" by {shown(pause['by'])}" if pause["by"] else ""
+
+
+def _until(pause: Row) -> str:
+    reason = f" ({shown(pause['reason'])})" if pause["reason"] else ""
+    return reason + (
+        f", and will be for {span(pause['seconds_left'])} more" if pause["seconds_left"] is not None else ""
+    )
+
+
+def _unknown(patient: Patient) -> Iterator[Finding]:
+    tasks = by_task(patient.rows("unknown"))
+    for task in tasks[:NAMED]:
+        yield warn(
+            f"No worker knows task {task['task']!r}: {waiting(task)}",
+            "Deploy the workers with the module that declares it; after unknown_task_timeout such a job fails.",
+            f"adjourn --app=... shell list_jobs waits_for=task task={shlex.quote(task['task'])}",
+        )
+    if len(tasks) > NAMED:
+        yield warn(
+            f"No worker knows {counted(len(tasks) - NAMED, 'other task')} of which jobs wait",
+            "Deploy the workers with the modules that declare them.",
+            "adjourn --app=... shell list_jobs waits_for=task",
+        )
 
 
 def _at_most(number: int) -> str:
@@ -213,7 +239,7 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
             found = True
             which = f" --periodic-id={shlex.quote(row['periodic_id'])}" if row["periodic_id"] else ""
             yield warn(
-                f"The schedule of {what} has been paused for {span(row['paused'])}: none of its ticks is deferred",
+                f"The schedule of {what} has been paused{_by(row)} for {span(row['paused'])}{_until(row)}: none of its ticks is deferred",
                 "Resume it when its jobs are wanted again.",
                 f"adjourn --app=... resume --schedule={shlex.quote(row['task'])}{which}",
             )

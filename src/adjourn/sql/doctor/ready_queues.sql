@@ -13,7 +13,7 @@ with recursive pair as (
         limit 1
     ) next
 ), chosen as (select queue, priority from pair
-    where queue not in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') limit 200
+    where queue not in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue' and (p.ends_at is null or p.ends_at > now())) limit 200
 )
 select distinct on (chosen.queue) chosen.queue, oldest.id,
        extract(epoch from now() - greatest(oldest.enqueued_at, oldest.scheduled_at, oldest.ready_at))::double precision as seconds
@@ -23,6 +23,6 @@ from chosen cross join lateral (
         where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue and j.priority = chosen.priority
         order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 1000
     ) first
-    where first.worker_id is null and first.task_name not in (select p.name from @schema.adjourn_pauses p where p.scope = 'task') limit 1
+    where first.worker_id is null and first.task_name not in (select p.name from @schema.adjourn_pauses p where p.scope = 'task' and (p.ends_at is null or p.ends_at > now())) limit 1
 ) oldest
 order by chosen.queue, seconds desc

@@ -1,5 +1,5 @@
--- Leave notes of tasks whose jobs were set aside and may go on: nothing that they belong to is paused, and a worker serves their queue. Tell the
--- workers whether something is paused, if they do not know. Returns how many notes there are.
+-- Leave notes of tasks whose jobs were set aside and may go on: nothing that they belong to is paused, and a worker serves their queue. See that
+-- it is noted when pauses end. Tell the workers whether something is paused, if they do not know. Returns how many notes there are.
 create function @schema.adjourn_heal_pauses_v1() returns integer
 language plpgsql as $$
 declare
@@ -16,6 +16,11 @@ begin
         where free.queue <> all(@schema.adjourn_unserved_v1(v_queues));
         get diagnostics v_noted = row_count;
     end if;
+    insert into @schema.adjourn_due_rates (limit_id, limit_key, at)
+    select 0, p.scope || ':' || p.name, p.ends_at from @schema.adjourn_pauses p where p.ends_at is not null
+    union all
+    select 0, 'schedule:' || json_build_array(s.task_name, s.periodic_id), s.pause_ends_at from @schema.adjourn_schedules s where s.pause_ends_at is not null
+    on conflict do nothing;
     if exists (select from @schema.adjourn_workers w where w.restricted <> @schema.adjourn_is_restricted_v1()) then
         perform @schema.adjourn_restrict_v1();
     end if;

@@ -1,7 +1,7 @@
--- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs are set aside
--- (adjourn_set_aside_v1); of one that was resumed, jobs that were set aside go on, unless something else that they belong to is paused, and of a
--- task those whose queue a worker serves. The caller holds the placing key alone. Returns how many jobs go on; if some are left, there is a note
--- again.
+-- A queue or task was paused or resumed, or its pause may end: p_what is 'queue:' or 'task:' and its name; or 'schedule:' and an array, in JSON, of a
+-- task's name and a periodic_id, for which there is no more to do. Of one that is paused, jobs are set aside (adjourn_set_aside_v1); of one that was
+-- resumed, jobs that were set aside go on, unless something else that they belong to is paused, and of a task those whose queue a worker serves.
+-- The caller holds the placing key alone. Returns how many jobs go on; if some are left, there is a note again.
 create function @schema.adjourn_place_paused_v1(p_what text) returns integer
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
@@ -9,7 +9,13 @@ declare
     v_name text := substr(p_what, length(split_part(p_what, ':', 1)) + 2);
     v_queues text[];
     v_ids bigint[];
+    v_ended integer;
 begin
+    -- Jobs that are ready and can be claimed again are not counted, but who asks looks for jobs if there are any.
+    v_ended := @schema.adjourn_end_pause_v1(p_what)::integer;
+    if v_scope = 'schedule' then
+        return 0;
+    end if;
     if exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
         if @schema.adjourn_set_aside_v1(v_scope, v_name) then
             insert into @schema.adjourn_open_limits (limit_id, limit_key) values (0, p_what);
@@ -43,5 +49,5 @@ begin
     if cardinality(v_ids) >= @most_placed then
         insert into @schema.adjourn_open_limits (limit_id, limit_key) values (0, p_what);
     end if;
-    return cardinality(v_ids);
+    return cardinality(v_ids) + v_ended;
 end $$;

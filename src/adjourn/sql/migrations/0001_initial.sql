@@ -155,7 +155,7 @@ alter table @schema.adjourn_open_limits replica identity full;
 create table @schema.adjourn_starts (limit_id integer not null, limit_key text collate "C" not null, at timestamptz not null, n integer not null);
 create index adjourn_starts_key on @schema.adjourn_starts (limit_id, limit_key, at);
 alter table @schema.adjourn_starts replica identity full;
--- When to look again at a limit with a rate for which jobs wait.
+-- When to look again at a limit with a rate for which jobs wait; with a `limit_id` of 0, when the pause of the key ends.
 create table @schema.adjourn_due_rates (
     limit_id integer not null, limit_key text collate "C" not null, at timestamptz not null, primary key (limit_id, limit_key)
 );
@@ -165,6 +165,8 @@ create table @schema.adjourn_pauses (
     scope text not null check (scope in ('queue', 'task')), name text not null, paused_at timestamptz not null default now(),
     -- Where to go on to set its jobs aside: adjourn_set_aside_v1. Null: nowhere.
     aside_from jsonb default '{"gate": [0, "", 0, 0], "place": [0, "", 0]}',
+    ends_at timestamptz,                              -- until when; null: until it is resumed
+    paused_by text, reason text,                      -- who has paused it, and why, as far as that was said
     primary key (scope, name)
 );
 
@@ -243,8 +245,12 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
             when hold = @parents then 'jobs' when hold = @gate then 'limit'
-            when queue in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') then 'pause'
-            when hold = @paused and task_name in (select p.name from @schema.adjourn_pauses p where p.scope = 'task') then 'pause' else 'worker'
+            when queue in (
+                select p.name from @schema.adjourn_pauses p where p.scope = 'queue' and (p.ends_at is null or p.ends_at > now())
+            ) then 'pause'
+            when hold = @paused and task_name in (
+                select p.name from @schema.adjourn_pauses p where p.scope = 'task' and (p.ends_at is null or p.ends_at > now())
+            ) then 'pause' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all
@@ -328,7 +334,7 @@ create table @schema.adjourn_unique_keys (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
--- What people did by way of a dashboard, in the transactions that did it. Rows are only added, and deleted when they are old.
+-- What people did by way of a dashboard or a shell, in the transactions that did it. Rows are only added, and deleted when they are old.
 create table @schema.adjourn_audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
@@ -343,6 +349,7 @@ create table @schema.adjourn_audit (
     request_id text
 );
 create index adjourn_audit_target on @schema.adjourn_audit (target, id) where target is not null;
+create index adjourn_audit_actor on @schema.adjourn_audit (actor, id);
 
 -- Each schedule of each periodic task, with the last tick that was deferred.
 create table @schema.adjourn_schedules (
@@ -356,6 +363,9 @@ create table @schema.adjourn_schedules (
     last_job_id bigint,
     seen_at timestamptz not null default now(),       -- when a worker last had this schedule
     paused_at timestamptz,                            -- since when its ticks are left for later; null if they are not
+    pause_ends_at timestamptz,                        -- until when; null: until it is resumed
+    paused_by text,                                   -- who has paused it, and why, as far as that was said
+    pause_reason text,
     primary key (task_name, periodic_id)
 );
 
@@ -402,6 +412,7 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/room_v1.sql
 \ir ../functions/merge_starts_v1.sql
 \ir ../functions/set_aside_v1.sql
+\ir ../functions/end_pause_v1.sql
 \ir ../functions/place_paused_v1.sql
 \ir ../functions/free_places_v1.sql
 \ir ../functions/place_limits_v1.sql

@@ -9,6 +9,12 @@ with jobs as (
 ), events as (
     update @schema.adjourn_sent_events set expires_at = expires_at - make_interval(secs => %(seconds)s::double precision)
 ), schedules as (
-    update @schema.adjourn_schedules set last_tick = last_tick - make_interval(secs => %(seconds)s::double precision)
+    update @schema.adjourn_schedules set
+        last_tick = last_tick - make_interval(secs => %(seconds)s::double precision),
+        pause_ends_at = pause_ends_at - make_interval(secs => %(seconds)s::double precision)
+), pauses as (
+    update @schema.adjourn_pauses set ends_at = ends_at - make_interval(secs => %(seconds)s::double precision) where ends_at is not null
+), ends as (
+    update @schema.adjourn_due_rates set at = at - make_interval(secs => %(seconds)s::double precision) where limit_id = 0
 )
 select pg_notify(@channel, '')::text as woken

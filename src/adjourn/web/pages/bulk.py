@@ -13,7 +13,7 @@ from adjourn.web.access import lacking
 from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.jobs import row
-from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search, told_filter
+from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, search, told_filter, wanted_by
 from adjourn.web.problems import BadInput, NotFound
 
 EXAMPLES = 20
@@ -36,7 +36,7 @@ def show(view: View) -> dict[str, Any]:
         }
     kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
     chosen = view.query.choice("what", list(KINDS))
-    wanted = filters_of(view.query)
+    wanted = wanted_by(view, view.query)
     if view.query.flag("chosen") and "ids" not in wanted:
         raise BadInput("job", "none is chosen: go back, and choose some.")
     names = {
@@ -92,7 +92,7 @@ def start(view: View) -> Done:
     if not name:
         raise BadInput("what", f"it is missing: pass one of {', '.join(KINDS)}.")
     view.require(KINDS[name].permission)
-    wanted = KINDS[name].narrowed(filters_of(form))
+    wanted = KINDS[name].narrowed(wanted_by(view, form))
     up_to, expected = form.number("up_to"), form.number("expected")
     at = form.needed("seen_at", most=40)
     if wanted is None or up_to is None or expected is None:

@@ -6,24 +6,28 @@ import datetime
 import json
 import urllib.parse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.progress import progress_of
 from adjourn.exceptions import JobChanged
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
+from adjourn.monitor.reader import Reader
+from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.noting import told_note
-from adjourn.web.problems import BadInput, Conflict, NotFound
+from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
 
 MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
 LONGEST_ERROR = 20_000
 LONGEST_NOTICE = 4000
 MOST_BACK = 2048
+KEPT = 1.9
+"""Seconds for which a look at a job is shown to others who look at it."""
 NO_TIME = (
     "A job that waits for other jobs or for an event has no time that it could be given: see to what it waits for."
 )
@@ -47,18 +51,12 @@ def show(view: View) -> dict[str, Any]:
     number = view.query.number("id")
     if number is None:
         raise BadInput("id", "it is missing: pass the id of a job.")
-    with view.database.reader() as reader:
-        rows = reader.rows("job", id=number)
-        if not rows:
-            lead = ("Search for jobs", view.url("jobs"))
-            raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
-        (row,) = rows
-        lock = row["lock"]
-        is_waiting = row["status"] in ("todo", "doing")
-        chain = reader.rows("chain", lock=lock) if lock is not None and is_waiting else []
-        place = reader.rows("place_in_chain", lock=lock, id=number)[0] if chain else None
-        steps = reader.rows("steps", id=number)
-        audit = reader.rows("audit", target=str(number), before_id=None) if view.may("audit") else []
+    read = _read(view, number)
+    if read is None:
+        lead = ("Search for jobs", view.url("jobs"))
+        raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
+    row, chain, place, steps, notes = read
+    audit = notes if view.may("audit") else []
     job = Job.from_row(row)
     hide = view.site.hides(job)
     return {
@@ -77,6 +75,35 @@ def show(view: View) -> dict[str, Any]:
         "seen": {"id": number, "status": job.status, "claim": job.claim},
         "headers": sorted((job.headers or {}).items()),
     }
+
+
+_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row]]"
+"""A job, the line of its lock, its place there, its steps, and what people did with it."""
+
+
+def _read(view: View, number: int) -> _Read | None:
+    """Return what is known of a job; None if there is none. Those who look at it while it goes on share what was read."""
+
+    def find(reader: Reader) -> _Read | None:
+        rows = reader.rows("job", id=number)
+        if not rows:
+            return None
+        (row,) = rows
+        lock = row["lock"]
+        is_waiting = row["status"] in ("todo", "doing")
+        chain = reader.rows("chain", lock=lock) if lock is not None and is_waiting else []
+        place = reader.rows("place_in_chain", lock=lock, id=number)[0] if chain else None
+        audit = reader.rows("audit", target=str(number), actor=None, before_id=None)
+        return row, chain, place, reader.rows("steps", id=number), audit
+
+    if not view.is_look:
+        with view.database.reader() as reader:
+            return find(reader)
+    nothing: _Read | None = None
+    answer = view.site.kept.read(("job", number), KEPT, find, nothing)
+    if answer.found is None and (answer.error or view.site.collector.is_down):
+        raise Unavailable(answer.error or "The database does not answer.")
+    return answer.found
 
 
 def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> list[dict[str, Any]]:
@@ -254,7 +281,7 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
     return deleted or ([number] if manager.cancel_job_by_id(number, delete_job=True, connection=connection) else [])
 
 
-PAGE = Page(name="job", title="Job", show=show, is_listed=False, within="jobs")
+PAGE = Page(name="job", title="Job", show=show, feeds=("server",), is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
     Action(name="job.retry", permission="job.retry", act=_retry),

@@ -11,7 +11,18 @@ from adjourn.web.bulk import KINDS
 from adjourn.web.failures import told_error
 from adjourn.web.inputs import MOST_TEXT
 from adjourn.web.page import Page, View
-from adjourn.web.pages.searching import FIRST_LOOK, FURTHER_LOOK, NAMES, STATUSES, carried, filters_of, search
+from adjourn.web.pages.searching import (
+    FIRST_LOOK,
+    FURTHER_LOOK,
+    NAMES,
+    PART,
+    STATUSES,
+    carried,
+    change_of,
+    search,
+    search_due,
+    wanted_by,
+)
 from adjourn.web.problems import BadInput
 
 LONGEST_ARGUMENTS = 120
@@ -32,6 +43,7 @@ COLUMNS = {
     "took": "Took",
 }
 """The columns that can be chosen, besides the id, the task and the status."""
+ORDERS = {"newest": "newest first", "oldest": "oldest first", "due": "soonest due first"}
 USUAL = ("queue", "args", "attempts", "at")
 NUMBERS = ("attempts", "priority", "worker", "took")
 AT_ONCE = ("retry", "cancel", "delete")
@@ -49,25 +61,22 @@ def show(view: View) -> dict[str, Any]:
 
 def _found(view: View) -> dict[str, Any]:
     query = view.query
-    order = query.choice("order", ("newest", "oldest"), "newest")
+    order = query.choice("order", ORDERS, "newest")
     after = query.text("after") or None
     limit = query.number("limit", 50, least=10, most=200) or 50
     is_further = query.flag("further")
-    wanted = filters_of(query)
+    wanted, change = wanted_by(view, query), change_of(view, query)
     columns = chosen_columns(view)
     named = wanted.get("ids", ())
-    if named:
+    if named and change is None:
         # One page has all of them, and is not full: so it is known to be the end.
         limit = max(limit, len(set(named)) + 1)
     can_choose = view.may("bulk") and not view.site.is_read_only
-    page = search(
-        view,
-        wanted,
-        newest=order == "newest",
-        after=after,
-        look=FURTHER_LOOK if is_further else FIRST_LOOK,
-        limit=limit,
-    )
+    look = FURTHER_LOOK if is_further else FIRST_LOOK
+    if order == "due":
+        page = search_due(view, wanted, after=after, look=look, limit=limit)
+    else:
+        page = search(view, wanted, newest=order == "newest", after=after, look=look, limit=limit)
     return {
         **_form(view, columns),
         "refused": "",
@@ -77,7 +86,10 @@ def _found(view: View) -> dict[str, Any]:
         "is_filtered": bool(wanted),
         "is_first": after is None,
         "is_full": len(page.jobs) == limit,
-        "named": len(set(named)),
+        "change": change,
+        "part": query.number("part", 1) or 1,
+        "parts": 0 if change is None else -(-len(change.changed) // PART),
+        "named": 0 if change is not None else len(set(named)),
         "missing": sorted(set(named) - {job.id for job in page.jobs if job.id is not None}),
         "numbers": NUMBERS,
         "can_choose": can_choose,
@@ -90,7 +102,8 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
     given = view.query.values
     return {
         "typed": {name: given[name][-1][:MOST_TEXT] if given.get(name) else "" for name in NAMES},
-        "order": "oldest" if given.get("order", [""])[-1] == "oldest" else "newest",
+        "order": given["order"][-1] if given.get("order", [""])[-1] in ORDERS else "newest",
+        "orders": ORDERS,
         "carried": carried(view.query),
         "statuses": STATUSES,
         "chosen": ",".join(given.get("status", ())),

@@ -18,6 +18,7 @@ DONE = {
     "job.cancel": "cancelled a job",
     "job.abort": "asked a job to end",
     "job.delete": "deleted a job",
+    "job.change": "changed a job",
     "view_args": "looked at a job's hidden arguments",
     "bulk.retry": "ran many jobs again",
     "bulk.run_now": "had many jobs run now",
@@ -27,6 +28,7 @@ DONE = {
     "bulk.cancel": "cancelled many jobs",
     "bulk.abort": "asked many jobs to end",
     "bulk.delete": "deleted many jobs",
+    "bulk.change": "changed many jobs",
     "queue.pause": "paused a queue",
     "queue.resume": "resumed a queue",
     "task.pause": "paused a task",
@@ -34,6 +36,11 @@ DONE = {
     "schedule.run": "ran a schedule now",
     "schedule.pause": "paused a schedule",
     "schedule.resume": "resumed a schedule",
+    "limit.set": "set a limit",
+    "limit.reset": "took a limit back",
+    "workflow.cancel": "cancelled a workflow",
+    "workflow.abort": "asked the jobs of a workflow to end",
+    "workflow.retry": "ran a workflow again",
 }
 """What each action is, after the name of who did it."""
 
@@ -48,6 +55,12 @@ def told_note(view: View, note: Mapping[str, Any]) -> dict[str, Any]:
             lead = view.url("job", id=target)
         elif is_bulk:
             lead = view.url("audit", target=target)
+        elif action.startswith("workflow."):
+            lead = view.url("workflow", id=target)
+        elif action.startswith("limit."):
+            lead = view.url("limits")
+        elif action.startswith("schedule."):
+            lead = view.url("schedules")
         elif action.startswith(("queue.", "task.")):
             lead = view.url(action.partition(".")[0], name=target)
     return {

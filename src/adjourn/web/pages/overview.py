@@ -57,6 +57,8 @@ PAGE = Page(
         "pauses",
         "queues",
         "waiting",
+        "unknown",
+        "paused_tasks",
         "limits",
         "tasks",
         "doctor",

@@ -6,6 +6,7 @@ from typing import Any
 
 from adjourn.web import figures
 from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages import pausing
 
 
 def show(view: View) -> dict[str, Any]:
@@ -24,20 +25,12 @@ def show(view: View) -> dict[str, Any]:
 
 def pause(view: View) -> Done:
     """Start no more jobs of a queue."""
-    return _change(view, pause=True)
+    return pausing.pause(view, "queue")
 
 
 def resume(view: View) -> Done:
     """Start jobs of a queue again."""
-    return _change(view, pause=False)
-
-
-def _change(view: View, *, pause: bool) -> Done:
-    name = view.form.known_name("queue")
-    changed = view.pause("queue", name, pause=pause)
-    word = "paused" if pause else "resumed"
-    text = f"Queue {name} is {word}." if changed else f"Queue {name} was {word} already."
-    return Done(text, view.url("queues"))
+    return pausing.resume(view, "queue")
 
 
 PAGE = Page(name="queues", title="Queues", show=show, key="q", feeds=(*figures.OF_QUEUES, "waiting"))

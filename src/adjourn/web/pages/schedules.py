@@ -91,18 +91,16 @@ def resume(view: View) -> Done:
 def _switch(view: View, *, pause: bool) -> Done:
     task, periodic_id = view.form.needed("task"), view.form.text("periodic_id")
     name = f"{task} ({periodic_id})" if periodic_id else task
-    manager, declared = view.app.job_manager, view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
+    declared = view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
     # One that has not been due yet is stored by its pause.
-    new = {} if declared is None else {"cron": declared.cron.expression, "timezone": declared.cron.timezone}
-    action, word = ("pause", "paused") if pause else ("resume", "resumed")
+    new: dict[str, Any] = (
+        {} if declared is None else {"cron": declared.cron.expression, "timezone": declared.cron.timezone}
+    )
+    word = "paused" if pause else "resumed"
     try:
         with view.database.changing() as connection:
-            change = manager.pause_schedule if pause else manager.resume_schedule
+            change = view.manager.pause_schedule if pause else view.manager.resume_schedule
             changed = change(task, periodic_id, **new, connection=connection)
-            outcome = "done" if changed else "it was so already"
-            manager.actions.add_audit(
-                view.author, f"schedule.{action}", target=name, jobs=0, outcome=outcome, connection=connection
-            )
     except InvalidOption as error:
         raise NotFound(
             f"There is no schedule of {name}. If a program declares it, it appears with its first tick; else its name is another one.",

@@ -7,16 +7,31 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adjourn._domain.search import JobPage, checked_search, position_of
+from adjourn._domain.jobs import Job
+from adjourn._domain.search import MOST_FOUND, JobPage, checked_search, position_of
+from adjourn._domain.times import time_or_none
 from adjourn.exceptions import InvalidOption
 from adjourn.types import JSONDict
+from adjourn.web.bulk import Bulk
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import View
 from adjourn.web.problems import BadInput
 
 STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 TEXTS = ("queue", "task", "lock", "queueing_lock", "error")
-NAMES = ("status", *TEXTS, "worker", "priority", "attempts", "args", "after_time", "before_time", "job")
+NAMES = (
+    "status",
+    *TEXTS,
+    "worker",
+    "priority",
+    "attempts",
+    "args",
+    "after_time",
+    "before_time",
+    "job",
+    "change",
+    "part",
+)
 """The filters, by the names that addresses have."""
 RETRYING = "retrying"
 """What addresses call jobs that wait to be tried again."""
@@ -25,6 +40,11 @@ FURTHER_LOOK = 1_000_000
 LONGEST = 1.5
 """Seconds of a walk: a query of the dashboard may take two."""
 MOST_DEPTH = 5
+FIRST_DUE = "0001-01-01T00:00:00+00:00"
+MOST_DUE = 20_000
+"""So many jobs that wait for their time are looked at at once."""
+PART = MOST_FOUND
+"""So many of the jobs of a change are looked for at a time."""
 
 
 def filters_of(inputs: Inputs) -> JSONDict:
@@ -59,6 +79,44 @@ def filters_of(inputs: Inputs) -> JSONDict:
         )
     except InvalidOption as error:
         raise BadInput("filter", str(error)) from error
+
+
+def wanted_by(view: View, inputs: Inputs) -> JSONDict:
+    """Return the filters of an address or a form. One may be a change of many jobs: it stands for those that it has changed, a thousand at a time.
+
+    Raises
+    ------
+    BadInput
+        If one is not valid, or nobody knows the change.
+    """
+    wanted = filters_of(inputs)
+    if (bulk := change_of(view, inputs)) is None:
+        return wanted
+    first = PART * ((inputs.number("part", 1, least=1, most=10_000) or 1) - 1)
+    part = list(bulk.changed[first : first + PART])
+    if not part:
+        raise BadInput("part", f"it has changed {bulk.done:,} jobs: pass a smaller number.")
+    return {**wanted, "ids": [each for each in part if each in set(wanted.get("ids", part))]}
+
+
+def change_of(view: View, inputs: Inputs) -> Bulk | None:
+    """Return the change of many jobs that an address or a form names; None if it names none.
+
+    Raises
+    ------
+    BadInput
+        If nobody knows it.
+    """
+    id_ = inputs.text("change", most=64)
+    if not id_:
+        return None
+    bulk = view.site.bulks.find(id_)
+    if bulk is None:
+        raise BadInput(
+            "change",
+            "this process knows no such change any more. The audit says how far it came, and which ids it had.",
+        )
+    return bulk
 
 
 def carried(inputs: Inputs) -> dict[str, Any]:
@@ -100,6 +158,37 @@ def _value(view: View, name: str, value: Any) -> str:
 def told_status(status: str) -> str:
     """Return a status as people call it."""
     return {"todo": "waiting", "doing": "running"}.get(status, status)
+
+
+def search_due(view: View, wanted: JSONDict, *, after: str | None, look: int, limit: int) -> JobPage:
+    """Search jobs that wait for their time, the soonest due first.
+
+    Raises
+    ------
+    BadInput
+        If ``after`` is not the position of a page, or jobs of another status are wanted.
+    """
+    other = set(wanted.get("statuses", ("todo",))) - {"todo"}
+    if other or {"finished_after", "finished_before", "worker_id"} & wanted.keys():
+        raise BadInput(
+            "order", "only jobs that wait have a time when they are due: leave out other statuses, ends and workers."
+        )
+    at, _, id_ = (after or f"{FIRST_DUE}_0").rpartition("_")
+    try:
+        datetime.datetime.fromisoformat(at)
+        after_id = int(id_)
+    except ValueError:
+        raise BadInput("after", "it is no place in this list: begin again.") from None
+    rows = view.database.rows(
+        "due", filter=json.dumps(wanted), after_at=at, after_id=after_id, budget=min(look, MOST_DUE), limit=limit
+    )
+    first = rows[0]
+    return JobPage(
+        jobs=[Job.from_row(row, json.loads) for row in rows if row["id"] is not None],
+        looked=first["looked"],
+        reached_at=time_or_none(first["reached_at"]),
+        position=None if first["is_complete"] else f"{first['reached_at']}_{first['reached_id']}",
+    )
 
 
 def search(view: View, wanted: JSONDict, *, newest: bool, after: str | None, look: int, limit: int) -> JobPage:

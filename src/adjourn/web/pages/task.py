@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from adjourn.exceptions import AlreadyEnqueued, InvalidOption, InvalidTaskArguments
+from adjourn.monitor.unknown import by_task
 from adjourn.types import JSONDict
 from adjourn.web import zones
 from adjourn.web.failures import failures
@@ -28,6 +29,7 @@ def show(view: View) -> dict[str, Any]:
         "pause": next((row for row in view.feed("pauses") if row["scope"] == "task" and row["name"] == name), None),
         "working": [job for job in view.feed("working") if job["task"] == name],
         "limit": next((row for row in view.feed("limits") if row["scope"] == "task" and row["name"] == name), None),
+        "unknown": next((row for row in by_task(view.feed("unknown")) if row["task"] == name), None),
         "failures": failures(view, task=name),
         "trend": trend(view, task=name),
     }
@@ -94,7 +96,7 @@ PAGE = Page(
     name="task",
     title="Task",
     show=show,
-    feeds=("server", "pauses", "working", "limits", "counters"),
+    feeds=("server", "pauses", "working", "unknown", "limits", "counters"),
     is_listed=False,
     within="tasks",
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn.monitor.unknown import by_task
 from adjourn.sql.reading import COUNTED
 from adjourn.web import figures
 from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages import pausing
 
 
 def show(view: View) -> dict[str, Any]:
@@ -17,6 +19,7 @@ def show(view: View) -> dict[str, Any]:
     running: dict[str, int] = {}
     for job in view.feed("working"):
         running[job["task"]] = running.get(job["task"], 0) + 1
+    unknown = {row["task"]: row for row in by_task(view.feed("unknown"))}
     declared = {name for name, task in view.app.tasks.items() if name == task.name}
     tasks: list[dict[str, Any]] = [
         {
@@ -24,12 +27,21 @@ def show(view: View) -> dict[str, Any]:
             "figures": ended.get(name),
             "running": running.get(name, 0),
             "pause": paused.get(name),
+            "unknown": unknown.get(name),
             "is_declared": name in declared,
         }
-        for name in ended.keys() | paused.keys() | running.keys() | declared
+        for name in ended.keys() | paused.keys() | running.keys() | unknown.keys() | declared
         if wanted in name.lower()
     ]
-    tasks.sort(key=lambda task: (-_failed(task), -task["running"], task["figures"] is None, task["name"]))
+    tasks.sort(
+        key=lambda task: (
+            -_failed(task),
+            task["unknown"] is None,
+            -task["running"],
+            task["figures"] is None,
+            task["name"],
+        )
+    )
     histories = view.site.histories.by("task", view.now)
     return {
         "tasks": tasks,
@@ -46,22 +58,21 @@ def _failed(task: dict[str, Any]) -> int:
 
 def pause(view: View) -> Done:
     """Start no more jobs of a task."""
-    return _change(view, pause=True)
+    return pausing.pause(view, "task")
 
 
 def resume(view: View) -> Done:
     """Start jobs of a task again."""
-    return _change(view, pause=False)
+    return pausing.resume(view, "task")
 
 
-def _change(view: View, *, pause: bool) -> Done:
-    name = view.form.known_name("task")
-    changed = view.pause("task", name, pause=pause)
-    word = "paused" if pause else "resumed"
-    return Done(f"Task {name} is {word}." if changed else f"Task {name} was {word} already.", view.url("tasks"))
-
-
-PAGE = Page(name="tasks", title="Tasks", show=show, key="t", feeds=("server", "tasks", "pauses", "working", "counters"))
+PAGE = Page(
+    name="tasks",
+    title="Tasks",
+    show=show,
+    key="t",
+    feeds=("server", "tasks", "pauses", "working", "unknown", "counters"),
+)
 ACTIONS = (
     Action(name="task.pause", permission="queue.pause", act=pause),
     Action(name="task.resume", permission="queue.pause", act=resume),

@@ -67,6 +67,7 @@ function look(mode) {
   if (reading || paused) return;
   const request = (reading = new XMLHttpRequest());
   request.open("GET", location.href);
+  request.setRequestHeader("X-Adjourn-Look", "1");
   request.responseType = "document";
   request.timeout = 10000;
   request.onload = () => {
@@ -100,8 +101,8 @@ function busyElement() {
 }
 
 const OWN = new Set(["open", "checked", "selected", "value", "aria-selected", "tabindex"]);
-// What somebody has typed or opened; a bar's value is the server's.
-const isOwn = (element, name) => OWN.has(name) && !(name === "value" && element.nodeName === "PROGRESS");
+// What somebody has typed or opened; the value of a bar, and one that nobody sees, is the server's.
+const isOwn = (element, name) => OWN.has(name) && !(name === "value" && (element.nodeName === "PROGRESS" || element.type === "hidden"));
 function merge(old, now) {
   for (const { name, value } of now.attributes) {
     if (!isOwn(old, name) && !name.startsWith("on") && old.getAttribute(name) !== value) old.setAttribute(name, value);

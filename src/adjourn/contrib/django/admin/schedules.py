@@ -49,7 +49,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
     actions = ("defer_now", "pause", "resume")
     fields = (
         *("task_name", "periodic_id", "cron", "timezone", "shown_next"),
-        *("last_tick", "shown_last_job", "seen_at", "paused_at"),
+        *("last_tick", "shown_last_job", "seen_at", "paused_at", "pause_ends_at", "paused_by", "pause_reason"),
     )
     list_display = (
         *("shown_task", "periodic_id", "cron", "timezone", "shown_next"),

@@ -1,0 +1,30 @@
+"""What is said of a pause: for how long, by whom and why."""
+
+from __future__ import annotations
+
+import datetime
+
+from adjourn._domain.checks import check_reason
+from adjourn._domain.noting import Note
+from adjourn._domain.time_checks import check_aware, check_seconds
+from adjourn.exceptions import InvalidOption
+from adjourn.types import JSONDict
+
+
+def pause_parameters(
+    seconds: float | None, until: datetime.datetime | None, reason: str | None, note: Note | None
+) -> JSONDict:
+    """Return the parameters of a statement that pauses something.
+
+    Raises
+    ------
+    InvalidOption
+        If one of them is not valid, or there are two ends.
+    """
+    check_seconds("seconds", seconds, above_zero=True, optional=True)
+    if until is not None:
+        check_aware("until", until)
+        if seconds is not None:
+            raise InvalidOption("seconds and until exclude each other: pass one of them.")
+    check_reason("reason", reason)
+    return {"seconds": seconds, "until": until, "reason": reason, "by": None if note is None else note.author.name}

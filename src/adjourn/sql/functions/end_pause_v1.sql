@@ -1,0 +1,40 @@
+-- A queue, a task or a schedule (p_what: as adjourn_place_paused_v1 has it) may be paused until a time. If that has come, it is not paused any more;
+-- else, note when it comes. Returns whether it has ended. The caller holds the placing key alone.
+create function @schema.adjourn_end_pause_v1(p_what text) returns boolean
+language plpgsql as $$
+declare
+    v_scope text := split_part(p_what, ':', 1);
+    v_name text := substr(p_what, length(split_part(p_what, ':', 1)) + 2);
+    v_restricted boolean;
+begin
+    if v_scope = 'schedule' then
+        update @schema.adjourn_schedules set paused_at = null, paused_by = null, pause_reason = null, pause_ends_at = null
+        where id = any(array(
+            select s.id from @schema.adjourn_schedules s
+            where s.task_name = v_name::json ->> 0 and s.periodic_id = v_name::json ->> 1 and s.pause_ends_at <= now() for update skip locked
+        ));
+        insert into @schema.adjourn_due_rates (limit_id, limit_key, at)
+        select 0, p_what, greatest(s.pause_ends_at, now() + interval '1 s') from @schema.adjourn_schedules s
+        where s.task_name = v_name::json ->> 0 and s.periodic_id = v_name::json ->> 1 and s.pause_ends_at is not null
+        on conflict do nothing;
+        return false;
+    end if;
+    delete from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name and p.ends_at <= now();
+    if found then
+        -- Workers that go on to look what is paused lose little, and adjourn_heal_pauses_v1 tells them later. To wait for them here could be to
+        -- wait for each other.
+        if pg_try_advisory_xact_lock(@restricting_key) then
+            v_restricted := @schema.adjourn_is_restricted_v1();
+            update @schema.adjourn_workers set restricted = v_restricted where id = any(array(
+                select w.id from @schema.adjourn_workers w where w.restricted <> v_restricted order by w.id for update skip locked
+            ));
+        end if;
+        perform pg_notify(@channel, '');
+        return true;
+    else
+        insert into @schema.adjourn_due_rates (limit_id, limit_key, at)
+        select 0, p_what, p.ends_at from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name and p.ends_at is not null
+        on conflict do nothing;
+    end if;
+    return false;
+end $$;
