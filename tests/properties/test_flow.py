@@ -884,8 +884,8 @@ BREAKS = {
     "jobs of a paused task are claimed": ("refused", "or 'task:' || j.task_name = any(v_paused)", ""),
     "what was paused stays": (
         "place_paused",
-        "name = v_name) then\n        update",
-        "name = v_name) and false then\n        update",
+        "hold = case when j.doubts >= @apart_from then @apart else @ready end",
+        "hold = j.hold",
     ),
     "starts are forgotten": (
         "start",
@@ -991,7 +991,7 @@ BREAKS = {
     ),
     "a job that was not needed is a failure": (
         "arrive",
-        "- case when j.run_if is null then 0 else s.needless end",
+        "- s.needless * (j.run_if is not null)::integer",
         "",
     ),
     "who waits for a job that was not needed runs": (

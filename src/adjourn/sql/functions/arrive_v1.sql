@@ -58,7 +58,7 @@ begin
         with counted as (
             update @schema.adjourn_jobs j set
                 pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end, 
-                failed_parents = j.failed_parents + s.failed - case when j.run_if is null then 0 else s.needless end
+                failed_parents = j.failed_parents + s.failed - s.needless * (j.run_if is not null)::integer
             from unnest(v_targets, v_ended, v_failed, v_needless, v_in_run, v_reasons) s(id, ended, failed, needless, in_run, reason)
             where (s.id in (select unnest(v_mine))) is true and j.id between s.id and s.id and j.pending is not null
             returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.failed > s.needless as has_failed, s.reason

@@ -128,7 +128,7 @@ begin
 
     loop
         select array_agg(n.id), array_agg(n.pending),
-               array_agg(case when n.rule is not null then n.failed when n.is_forced then 0 else n.needless end),
+               array_agg(case when n.rule is not null then n.failed else n.needless * (not n.is_forced)::integer end),
                array_agg(n.id) filter (where not n.is_forced and (
                    n.rule is null and (n.failed > 0 or n.needless > 0 and n.pending = 0)
                    or n.rule = @any_failed and n.failed = 0 and n.pending = 0
