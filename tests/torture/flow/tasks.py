@@ -120,7 +120,7 @@ async def unique(context: adjourn.JobContext, key: str, same: str, fails: bool =
 
 
 @app.task(name="node_async", pass_context=True)
-async def node_async(context: adjourn.JobContext, key: str, fails: bool = False, **facts: Any) -> None:
+async def node_async(context: adjourn.JobContext, /, key: str, fails: bool, **place: Any) -> None:
     """Be a job of a workflow."""
     with noted(context):
         await asyncio.sleep(random.uniform(0, 0.03))
@@ -129,7 +129,7 @@ async def node_async(context: adjourn.JobContext, key: str, fails: bool = False,
 
 
 @app.task(name="node_sync", pass_context=True)
-def node_sync(context: adjourn.JobContext, key: str, fails: bool = False, **facts: Any) -> None:
+def node_sync(context: adjourn.JobContext, /, key: str, fails: bool, **place: Any) -> None:
     """Be a job of a workflow, in a thread."""
     with noted(context):
         pause(random.uniform(0, 0.03))
