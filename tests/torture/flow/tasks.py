@@ -24,6 +24,8 @@ AGAIN = adjourn.RetryStrategy(max_attempts=1000, wait=0.2, jitter=0.3)
 """For tasks that talk to the database themselves, which may be away for long."""
 MET = 10.0
 """Seconds for which a job waits for the others that are to run at the same time."""
+LONGEST = 10.0
+"""Seconds after which an effect on a connection of the connector's is given up: the network may have fallen silent."""
 own = threading.local()
 
 
@@ -208,7 +210,8 @@ def effect_sync(context: adjourn.JobContext, key: str) -> None:
             ledger.write("leaving", **run_of(context))
 
 
-@app.task(name="effect_async", pass_context=True, retry=AGAIN)
+# What a task executes on a connection has no bound but its timeout.
+@app.task(name="effect_async", pass_context=True, retry=AGAIN, timeout=LONGEST)
 async def effect_async(context: adjourn.JobContext, key: str) -> None:
     """Store an effect and the end of the job on a connection of the connector's, or neither."""
     with noted(context), nothing_strange(context):
