@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,13 +215,29 @@ def effect_sync(context: adjourn.JobContext, key: str) -> None:
 async def effect_async(context: adjourn.JobContext, key: str) -> None:
     """Store an effect and the end of the job on a connection of the connector's, or neither."""
     with noted(context), nothing_strange(context):
-        async with context.transaction_async() as connection:
+        async with _transaction_async(context) as connection:
             await connection.execute(EFFECT, [context.job.id, context.job.claim])
             await asyncio.sleep(random.choice([0, 0, 0.02]))
             _fail_sometimes()
             await context.complete_async(connection)
             _fail_sometimes()
             ledger.write("leaving", **run_of(context))
+
+
+@contextlib.asynccontextmanager
+async def _transaction_async(context: adjourn.JobContext) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Begin a transaction on a connection of the connector's, or on an own one where the scenario spares transactions.
+
+    A server that nobody can reach keeps an open transaction, and with it the job, until somebody ends its session.
+    """
+    if os.environ["TORTURE_OWN_DSN"] == os.environ["TORTURE_DSN"]:
+        async with context.transaction_async() as connection:
+            yield connection
+        return
+    own_dsn = os.environ["TORTURE_OWN_DSN"]
+    async with await psycopg.AsyncConnection.connect(own_dsn, prepare_threshold=None) as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        yield connection
 
 
 def _connection() -> psycopg.Connection:
