@@ -8,10 +8,11 @@ import pytest
 
 import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
-from adjourn._domain.outcomes import HandedBack
+from adjourn._domain.outcomes import HandedBack, Suspended
 from adjourn._domain.runs import Completion
-from adjourn.exceptions import JobLost
+from adjourn.exceptions import JobLost, JobSuspended
 from adjourn.jobs import Job
+from adjourn.types import Statement
 
 
 @pytest.fixture
@@ -51,3 +52,20 @@ async def test_only_the_run_that_holds_a_job_completes_it(
     assert await runs.ask_completion_async(second) is Completion.STORED
     assert second.id is not None
     assert await app.job_manager.get_result_async(second.id) == 1
+
+
+async def test_an_event_that_is_sent_while_its_wait_is_being_stored_arrives(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    """The sender does not see the wait, nor the worker the event; whoever looks next sees both."""
+    await app.configure_task("any").defer_async()
+    job = await claim_async(manager, worker)
+    assert (await app.job_manager.runs.look_for_event_async(job, "e", None))[0] == "waits"
+    await manager.session.execute_async(Statement("begin", "begin"))
+    suspended = Suspended.of(job, JobSuspended(None, "e"))
+    await manager.exchange_async(worker, (suspended,), limit=0, queues=None)
+    assert await app.send_event_async("e", 7)
+    await app.connector.execute_async(Statement("deliver", "select adjourn.adjourn_deliver_events_v1(1000)"))
+    await manager.session.execute_async(Statement("commit", "commit"))
+    exchanged = await manager.exchange_async(worker, (), limit=1, queues=None)
+    assert [each.id for each in exchanged.jobs] == [job.id]

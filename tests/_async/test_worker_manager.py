@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
 import adjourn
@@ -248,6 +249,19 @@ async def test_a_lock_that_lost_its_head_gets_another(
     assert (await claim_async(manager, worker)).place is True
     assert (await manager.place_async(200)).moved
     assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
+
+
+async def test_a_promotion_that_takes_long_is_waited_for_in_the_next_call(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int, database: str
+) -> None:
+    """A slow commit of one worker is no failure of another's."""
+    await app.configure_task("any", lock="l").defer_async()
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute("select adjourn.adjourn_promote_v1('{m}', null)")
+        placed = await manager.place_async(200)
+        assert (placed.moved, placed.is_to_repeat) == (False, True)
+        await connection.commit()
+    assert (await manager.place_async(200)).moved
 
 
 async def test_a_lock_that_lost_its_head_unnoticed_is_healed(

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 import adjourn
-from adjourn._domain.outcomes import HandedBack
+from adjourn._domain.outcomes import HandedBack, Suspended
 from adjourn._domain.runs import Completion
 from adjourn._sync.managers.exchange import SyncWorkerManager
-from adjourn.exceptions import JobLost
+from adjourn.exceptions import JobLost, JobSuspended
 from adjourn.jobs import Job
+from adjourn.types import Statement
 
 
 @pytest.fixture
@@ -49,3 +50,20 @@ def test_only_the_run_that_holds_a_job_completes_it(app: adjourn.App, manager: S
     assert runs.ask_completion(second) is Completion.STORED
     assert second.id is not None
     assert app.job_manager.get_result(second.id) == 1
+
+
+def test_an_event_that_is_sent_while_its_wait_is_being_stored_arrives(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    """The sender does not see the wait, nor the worker the event; whoever looks next sees both."""
+    app.configure_task("any").defer()
+    job = claim(manager, worker)
+    assert app.job_manager.runs.look_for_event(job, "e", None)[0] == "waits"
+    manager.session.execute(Statement("begin", "begin"))
+    suspended = Suspended.of(job, JobSuspended(None, "e"))
+    manager.exchange(worker, (suspended,), limit=0, queues=None)
+    assert app.send_event("e", 7)
+    app.connector.execute(Statement("deliver", "select adjourn.adjourn_deliver_events_v1(1000)"))
+    manager.session.execute(Statement("commit", "commit"))
+    exchanged = manager.exchange(worker, (), limit=1, queues=None)
+    assert [each.id for each in exchanged.jobs] == [job.id]

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 import adjourn
@@ -241,6 +242,19 @@ def test_a_lock_that_lost_its_head_gets_another(app: adjourn.App, manager: SyncW
     assert claim(manager, worker).place is True
     assert manager.place(200).moved
     assert [job.id for job in claim(manager, worker).jobs] == [second]
+
+
+def test_a_promotion_that_takes_long_is_waited_for_in_the_next_call(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int, database: str
+) -> None:
+    """A slow commit of one worker is no failure of another's."""
+    app.configure_task("any", lock="l").defer()
+    with psycopg.Connection.connect(database) as connection:
+        connection.execute("select adjourn.adjourn_promote_v1('{m}', null)")
+        placed = manager.place(200)
+        assert (placed.moved, placed.is_to_repeat) == (False, True)
+        connection.commit()
+    assert manager.place(200).moved
 
 
 def test_a_lock_that_lost_its_head_unnoticed_is_healed(

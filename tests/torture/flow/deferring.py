@@ -175,7 +175,7 @@ class FlowDeferring:
         # Of an outage it is not known what was stored: the answer may have been lost.
         is_outage = isinstance(error, ConnectorException | psycopg.OperationalError)
         event = ask.unknown if is_outage else "strange"
-        for key in ask.keys or [None]:
+        for key in ask.keys or [""]:
             self._write(event, ask, key=key, error=told, **ask.facts)
         ask.undone()
         return False

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ AGAIN = adjourn.RetryStrategy(max_attempts=1000, wait=0.2, jitter=0.3)
 """For tasks that talk to the database themselves, which may be away for long."""
 MET = 10.0
 """Seconds for which a job waits for the others that are to run at the same time."""
+LONGEST = 10.0
+"""Seconds after which an effect on a connection of the connector's is given up: the network may have fallen silent."""
 own = threading.local()
 
 
@@ -120,7 +122,7 @@ async def unique(context: adjourn.JobContext, key: str, same: str, fails: bool =
 
 
 @app.task(name="node_async", pass_context=True)
-async def node_async(context: adjourn.JobContext, key: str, fails: bool = False, **facts: Any) -> None:
+async def node_async(context: adjourn.JobContext, /, key: str, fails: bool, **place: Any) -> None:
     """Be a job of a workflow."""
     with noted(context):
         await asyncio.sleep(random.uniform(0, 0.03))
@@ -129,7 +131,7 @@ async def node_async(context: adjourn.JobContext, key: str, fails: bool = False,
 
 
 @app.task(name="node_sync", pass_context=True)
-def node_sync(context: adjourn.JobContext, key: str, fails: bool = False, **facts: Any) -> None:
+def node_sync(context: adjourn.JobContext, /, key: str, fails: bool, **place: Any) -> None:
     """Be a job of a workflow, in a thread."""
     with noted(context):
         pause(random.uniform(0, 0.03))
@@ -208,17 +210,34 @@ def effect_sync(context: adjourn.JobContext, key: str) -> None:
             ledger.write("leaving", **run_of(context))
 
 
-@app.task(name="effect_async", pass_context=True, retry=AGAIN)
+# What a task executes on a connection has no bound but its timeout.
+@app.task(name="effect_async", pass_context=True, retry=AGAIN, timeout=LONGEST)
 async def effect_async(context: adjourn.JobContext, key: str) -> None:
     """Store an effect and the end of the job on a connection of the connector's, or neither."""
     with noted(context), nothing_strange(context):
-        async with context.transaction_async() as connection:
+        async with _transaction_async(context) as connection:
             await connection.execute(EFFECT, [context.job.id, context.job.claim])
             await asyncio.sleep(random.choice([0, 0, 0.02]))
             _fail_sometimes()
             await context.complete_async(connection)
             _fail_sometimes()
             ledger.write("leaving", **run_of(context))
+
+
+@contextlib.asynccontextmanager
+async def _transaction_async(context: adjourn.JobContext) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Begin a transaction on a connection of the connector's, or on an own one where the scenario spares transactions.
+
+    A server that nobody can reach keeps an open transaction, and with it the job, until somebody ends its session.
+    """
+    if os.environ["TORTURE_OWN_DSN"] == os.environ["TORTURE_DSN"]:
+        async with context.transaction_async() as connection:
+            yield connection
+        return
+    own_dsn = os.environ["TORTURE_OWN_DSN"]
+    async with await psycopg.AsyncConnection.connect(own_dsn, prepare_threshold=None) as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        yield connection
 
 
 def _connection() -> psycopg.Connection:

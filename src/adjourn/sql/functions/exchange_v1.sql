@@ -68,6 +68,7 @@ declare
     v_due timestamptz;
     v_gated bigint[];
     v_rate_due timestamptz;
+    v_noted boolean := false;
     v_restricted boolean;
     v_queues text[] := p_queues;
     v_began timestamptz;
@@ -158,6 +159,7 @@ begin
     if p_probe then
         if exists (select from @schema.adjourn_event_notes) then
             perform @schema.adjourn_deliver_events_v1(@due_limit);
+            v_noted := exists (select from @schema.adjourn_event_notes);
         end if;
         v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         if v_due <= now() then
@@ -173,6 +175,9 @@ begin
                 perform @schema.adjourn_gate_v1(v_gated);
             end if;
             v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
+        end if;
+        if v_noted then
+            v_due := least(v_due, now() + interval '100 ms');
         end if;
         -- This comes before the claim, so that the claim finds a job that another worker places in between. In the
         -- other order neither would see the job, and a worker that ends when no job is left would miss it.

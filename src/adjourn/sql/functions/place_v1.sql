@@ -31,7 +31,14 @@ begin
         return next;
         return;
     end if;
-    perform pg_advisory_xact_lock(@placing_key);
+    begin
+        perform pg_advisory_xact_lock(@placing_key);
+    exception when lock_not_available then
+        -- Somebody's commit takes long, which is no fault of the caller's.
+        is_left := true;
+        return next;
+        return;
+    end;
     -- Consider new jobs, and locks that were recorded as headless.
     v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
     with noted as (delete from @schema.adjourn_headless_locks returning lock, followers)
