@@ -80,7 +80,7 @@ def test_a_pause_is_told_with_its_end_its_reason_and_who_did_it(app: adjourn.App
     (note,) = app.job_manager.actions.list_audit()
     assert (note.action, note.outcome) == ("queue.pause", "for 7200 s, because the <b>printer</b> burns")
     told = f"by {pause.paused_by} , because the &lt;b&gt;printer&lt;/b&gt; burns , ends"
-    for path in ("/queues", "/queue?name=mail"):
+    for path in ("/", "/queues", "/queue?name=mail"):
         page = text_of(client.get(path).text)
         assert told in page
         assert "no job starts until then" in page
