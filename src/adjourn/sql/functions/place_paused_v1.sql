@@ -43,7 +43,7 @@ begin
         );
     end if;
     update @schema.adjourn_jobs j set
-        ready_at = now(), hold = case when j.doubts >= @apart_from then @apart else @ready end
+        ready_at = now(), hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
     where j.id = any(v_ids);
     perform @schema.adjourn_gate_v1(v_ids);
     if cardinality(v_ids) >= @most_placed then
