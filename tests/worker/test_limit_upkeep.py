@@ -364,7 +364,8 @@ def test_a_job_of_a_paused_queue_leaves_its_place_to_other_queues(
     upkeep: Upkeep, observer: psycopg.Connection, scope: str, hold: Hold
 ) -> None:
     task = upkeep.task(Limit(key="tenant", concurrency=1) if scope == "key" else Limit(concurrency=1))
-    upkeep.app.job_manager.set_limit(**{"name" if scope == "key" else "task": "task"}, concurrency=1)
+    if scope == "task":
+        upkeep.app.job_manager.set_limit(task="task", concurrency=1)
     worker = upkeep.manager.register_worker("one", None, 600)
     first = task.configure(queue="paused").defer()
     upkeep.manager.place(200)
@@ -381,3 +382,19 @@ def test_a_job_of_a_paused_queue_leaves_its_place_to_other_queues(
     upkeep.app.job_manager.resume_queue("paused")
     upkeep.manager.place(200)
     assert observer.execute("select hold from adjourn.adjourn_jobs").fetchall() == [(hold,)]
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_a_worker_that_registers_during_a_strict_transaction_learns_what_it_has_paused(
+    upkeep: Upkeep, database: str, isolation: str
+) -> None:
+    upkeep.app.configure_task("any", queue="paused", allow_unknown=True).defer()
+    with psycopg.connect(database) as connection:
+        connection.execute(f"set transaction isolation level {isolation}".encode())
+        connection.execute("select from adjourn.adjourn_jobs")
+        worker = upkeep.manager.register_worker("one", None, 600)
+        upkeep.app.job_manager.pause_queue("paused", connection=connection)
+    upkeep.manager.place(200)
+    assert upkeep.claim(worker) == []
+    upkeep.app.job_manager.resume_queue("paused")
+    assert len(upkeep.claim(worker)) == 1
