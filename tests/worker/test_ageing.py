@@ -137,8 +137,8 @@ async def test_a_job_whose_retry_gives_it_a_priority_ages_from_that_one(
     pass_time(30 * MINUTE)
     assert await manager.age_async(MINUTE, None, 100) == 1
     worker, claims = await claim(manager)
-    outcomes = [Retried(ids[0], claims[ids[0]], priority=10), HandedBack(ids[1], claims[ids[1]])]
-    await manager.exchange_async(worker, outcomes, limit=0, queues=None)
+    retried, back = Retried(ids[0], claims[ids[0]], priority=10), HandedBack(ids[1], claims[ids[1]])
+    await manager.exchange_async(worker, [retried, back], limit=0, queues=None)
     pass_time(3 * MINUTE + 1)
     assert await manager.age_async(MINUTE, None, 100) == 1
     assert await priorities(app, ids) == [13, 50]
