@@ -13,6 +13,7 @@ import pytest
 
 import adjourn
 from adjourn._drivers import settings as driver_settings
+from adjourn._drivers.errors import explained
 from adjourn.exceptions import ConnectorException
 from adjourn.jobs import Job
 from adjourn.types import Statement
@@ -324,3 +325,8 @@ async def test_a_limit_that_ends_the_first_statement_of_a_connection_is_named(
         app, _ = make_app(pair, database)
         with pytest.raises(ConnectorException, match=r"`alter role \.\.\. set statement_timeout = 0`"):
             await (app.open_async() if colour == "awaited" else asyncio.to_thread(app.open))
+
+
+def test_a_limit_that_adjourn_sets_itself_is_not_taken_for_the_roles() -> None:
+    assert "one of adjourn's own" in explained("canceling statement due to lock timeout", "55P03")
+    assert "adjourn's own" not in explained("canceling statement due to statement timeout", "57014")

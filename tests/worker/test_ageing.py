@@ -130,6 +130,20 @@ async def test_a_run_and_the_time_until_a_retry_are_no_waiting(
     assert await priorities(app, [now, later, lost]) == [12, 2, 12]
 
 
+async def test_a_job_whose_retry_gives_it_a_priority_ages_from_that_one(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    ids = [*await defer(app, 0), *await defer(app, 50)]
+    pass_time(30 * MINUTE)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    worker, claims = await claim(manager)
+    retried, back = Retried(ids[0], claims[ids[0]], priority=10), HandedBack(ids[1], claims[ids[1]])
+    await manager.exchange_async(worker, [retried, back], limit=0, queues=None)
+    pass_time(3 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await priorities(app, ids) == [13, 50]
+
+
 async def test_a_job_that_its_worker_has_not_begun_has_waited_all_the_time(
     app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
 ) -> None:

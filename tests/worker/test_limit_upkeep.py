@@ -356,3 +356,45 @@ def test_a_pause_sets_jobs_aside_in_pages_however_many_others_wait(
     while (placed := upkeep.manager.place(200)).moved or placed.is_to_repeat:
         pass
     assert observer.execute("select count(*) from adjourn.adjourn_jobs where hold = 8").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("hold", [Hold.READY, Hold.APART, Hold.UNKNOWN])
+@pytest.mark.parametrize("scope", ["key", "task"])
+def test_a_job_of_a_paused_queue_leaves_its_place_to_other_queues(
+    upkeep: Upkeep, observer: psycopg.Connection, scope: str, hold: Hold
+) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1) if scope == "key" else Limit(concurrency=1))
+    if scope == "task":
+        upkeep.app.job_manager.set_limit(task="task", concurrency=1)
+    worker = upkeep.manager.register_worker("one", None, 600)
+    first = task.configure(queue="paused").defer()
+    upkeep.manager.place(200)
+    # Two of its workers have died, or one has not known its task.
+    columns = {Hold.APART: "doubts = 2", Hold.UNKNOWN: "unknown_since = now()"}.get(hold, "doubts = 0")
+    change = f"update adjourn.adjourn_jobs set hold = %s, {columns} where coalesce(key_slot, task_slot) is not null returning id"
+    assert observer.execute(change.encode(), [hold]).fetchall() == [(first,)]
+    upkeep.app.job_manager.pause_queue("paused")
+    upkeep.manager.place(200)
+    second = task.configure(queue="open").defer()
+    (job,) = upkeep.claim(worker)
+    assert job.id == second
+    upkeep.app.job_manager.finish_job(job, adjourn.Status.SUCCEEDED)
+    upkeep.app.job_manager.resume_queue("paused")
+    upkeep.manager.place(200)
+    assert observer.execute("select hold from adjourn.adjourn_jobs").fetchall() == [(hold,)]
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_a_worker_that_registers_during_a_strict_transaction_learns_what_it_has_paused(
+    upkeep: Upkeep, database: str, isolation: str
+) -> None:
+    upkeep.app.configure_task("any", queue="paused", allow_unknown=True).defer()
+    with psycopg.connect(database) as connection:
+        connection.execute(f"set transaction isolation level {isolation}".encode())
+        connection.execute("select from adjourn.adjourn_jobs")
+        worker = upkeep.manager.register_worker("one", None, 600)
+        upkeep.app.job_manager.pause_queue("paused", connection=connection)
+    upkeep.manager.place(200)
+    assert upkeep.claim(worker) == []
+    upkeep.app.job_manager.resume_queue("paused")
+    assert len(upkeep.claim(worker)) == 1

@@ -78,6 +78,8 @@ def explained(message: str, sqlstate: str | None, *, is_callers: bool = False) -
                 f"{name} {does}, and may be a setting of this role, of the database or of the server: "
                 f"`alter role ... set {name} = 0` lifts it for the role's next sessions."
             )
+            if name == "lock_timeout":
+                remedy += " What workers do has one of adjourn's own, 10 seconds at most, which nothing lifts."
     if is_callers and sqlstate is None and any(words in message for words in _CLOSED_WORDS):
         remedy = _CLOSED
     if sqlstate == "54000" and "NOTIFY" in message:

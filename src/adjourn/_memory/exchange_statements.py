@@ -205,6 +205,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             ready_at=tables.now,
             scheduled_at=scheduled_at,
             priority=row.get("priority", job.priority),
+            aged=0 if "priority" in row else job.aged,
             queue=row.get("queue", job.queue),
             lock=lock,
             queueing_lock=None,

@@ -22,7 +22,9 @@ begin
             for update skip locked
         );
         perform @schema.adjourn_give_up_v1(v_refused || v_next);
-        update @schema.adjourn_jobs j set special = true where j.id = any(v_refused || v_next) and j.special is null;
+        -- A job that has waited for a worker that knows its task, which this one does, waits for its limits like any other.
+        update @schema.adjourn_jobs j set special = true, hold = case when j.hold = @unknown then @ready else j.hold end
+        where j.id = any(v_refused || v_next) and (j.special is null or j.hold + 0 = @unknown);
         perform @schema.adjourn_gate_v1(v_refused || v_next);
     end if;
     return next;

@@ -5,7 +5,6 @@ language plpgsql as $$
 declare
     v_scope text := split_part(p_what, ':', 1);
     v_name text := substr(p_what, length(split_part(p_what, ':', 1)) + 2);
-    v_restricted boolean;
 begin
     if v_scope = 'schedule' then
         update @schema.adjourn_schedules set paused_at = null, paused_by = null, pause_reason = null, pause_ends_at = null
@@ -21,14 +20,6 @@ begin
     end if;
     delete from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name and p.ends_at <= now();
     if found then
-        -- Workers that go on to look what is paused lose little, and adjourn_heal_pauses_v1 tells them later. To wait for them here could be to
-        -- wait for each other.
-        if pg_try_advisory_xact_lock(@restricting_key) then
-            v_restricted := @schema.adjourn_is_restricted_v1();
-            update @schema.adjourn_workers set restricted = v_restricted where id = any(array(
-                select w.id from @schema.adjourn_workers w where w.restricted <> v_restricted order by w.id for update skip locked
-            ));
-        end if;
         perform pg_notify(@channel, '');
         return true;
     else

@@ -30,12 +30,12 @@ begin
             select j.id, j.queue, j.hold, j.worker_id from @schema.adjourn_jobs j
             where j.limit_id = u.id and j.limit_key = u.key and j.key_slot is not null offset 0
         ) j
-        where j.hold = @ready and j.worker_id is null
+        where j.hold in (@ready, @apart, @unknown) and j.worker_id is null
         union all
         select j.id, j.queue from unnest(p_ids) u(id) join @schema.adjourn_limits l on l.id = u.id and l.scope = 'task' cross join lateral (
             select j.id, j.queue, j.hold, j.worker_id from @schema.adjourn_jobs j where j.task_name = l.name and j.task_slot is not null offset 0
         ) j
-        where j.hold = @ready and j.worker_id is null
+        where j.hold in (@ready, @apart, @unknown) and j.worker_id is null
     ) held;
     v_unserved := @schema.adjourn_unserved_v1(v_queues);
     if v_unserved <> '{}' then
@@ -46,7 +46,7 @@ begin
             return v_noted;
         end;
         v_ids := array(
-            select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 = @ready and j.worker_id is null
+            select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 in (@ready, @apart, @unknown) and j.worker_id is null
             order by j.id limit @most_placed for update skip locked
         );
         perform @schema.adjourn_park_v1(v_ids);

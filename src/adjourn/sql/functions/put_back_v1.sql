@@ -68,7 +68,8 @@ begin
     ), retried as (
         update @schema.adjourn_jobs j set
             worker_id = null, attempts = j.attempts + 1, started_at = null, ready_at = now(), scheduled_at = mine.due_at,
-            priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue),
+            priority = coalesce(mine.priority, j.priority), aged = case when mine.priority is null then j.aged end,
+            queue = coalesce(mine.queue, j.queue),
             queue_slot = case when coalesce(mine.queue, j.queue) = j.queue then j.queue_slot end, lock = coalesce(mine.lock, j.lock),
             queueing_lock = null, waiting_queueing_lock = null, losses = 0, doubts = 0, unknown_since = null, followers = null,
             hold = case when mine.due_at > now() then @scheduled when mine.lock is null or mine.lock is not distinct from j.lock then j.hold

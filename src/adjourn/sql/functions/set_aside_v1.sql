@@ -1,5 +1,5 @@
--- A queue or task (p_scope) is paused: jobs of it that wait for places, or hold places of keys and have not begun, give way to others, a page each
--- time. What the pause remembers of it is where the next page begins. One that comes later, or that another transaction has locked, is set aside
+-- A queue or task (p_scope) is paused: jobs of it that wait for places, or hold places of keys and tasks and have not begun, give way to others, a
+-- page each time. (One that holds a place of a queue that is not paused gives it up when it would be claimed.) What the pause remembers of it is where the next page begins. One that comes later, or that another transaction has locked, is set aside
 -- when it is its turn (adjourn_gate_v1). The caller holds the placing key alone. Returns whether more is left.
 create function @schema.adjourn_set_aside_v1(p_scope text, p_name text) returns boolean
 language plpgsql
@@ -52,17 +52,33 @@ begin
         )
         select array(
                    select page.id from page
-                   where page.hold = @ready and page.worker_id is null
+                   where page.hold in (@ready, @apart, @unknown) and page.worker_id is null
                      and case p_scope when 'queue' then page.queue else page.task_name end = p_name limit @most_placed
                ),
                (select jsonb_build_array(page.limit_id, page.limit_key, page.key_slot) from page offset @most_placed)
         into v_held, v_following;
         v_rest := v_rest || jsonb_build_object('place', v_following);
+        v_ids := v_ids || v_held;
     end if;
-    v_ids := v_ids || v_held;
+    if v_from -> 'task' is not null then
+        with page as materialized (
+            select j.id, j.queue, j.task_name, j.hold, j.worker_id, j.task_slot from @schema.adjourn_jobs j
+            where j.task_slot is not null and (j.task_name, j.task_slot) >= (v_from #>> '{task, 0}', (v_from #>> '{task, 1}')::bigint)
+            order by j.task_name, j.task_slot limit @most_placed + 1
+        )
+        select array(
+                   select page.id from page
+                   where page.hold in (@ready, @apart, @unknown) and page.worker_id is null
+                     and case p_scope when 'queue' then page.queue else page.task_name end = p_name limit @most_placed
+               ),
+               (select jsonb_build_array(page.task_name, page.task_slot) from page offset @most_placed)
+        into v_held, v_following;
+        v_rest := v_rest || jsonb_build_object('task', v_following);
+        v_ids := v_ids || v_held;
+    end if;
     perform @schema.adjourn_park_v1(array(
         select j.id from @schema.adjourn_jobs j
-        where j.id = any(v_ids) and (j.hold + 0 = @gate or j.hold + 0 = @ready and j.worker_id is null) for update skip locked
+        where j.id = any(v_ids) and (j.hold + 0 = @gate or j.hold + 0 in (@ready, @apart, @unknown) and j.worker_id is null) for update skip locked
     ));
     v_rest := nullif(jsonb_strip_nulls(v_rest), '{}');
     update @schema.adjourn_pauses p set aside_from = v_rest where p.scope = p_scope and p.name = p_name;

@@ -164,7 +164,7 @@ create index adjourn_due_rates_at on @schema.adjourn_due_rates (at);
 create table @schema.adjourn_pauses (
     scope text not null check (scope in ('queue', 'task')), name text not null, paused_at timestamptz not null default now(),
     -- Where to go on to set its jobs aside: adjourn_set_aside_v1. Null: nowhere.
-    aside_from jsonb default '{"gate": [0, "", 0, 0], "place": [0, "", 0]}',
+    aside_from jsonb default '{"gate": [0, "", 0, 0], "place": [0, "", 0], "task": ["", 0]}',
     ends_at timestamptz,                              -- until when; null: until it is resumed
     paused_by text, reason text,                      -- who has paused it, and why, as far as that was said
     primary key (scope, name)
