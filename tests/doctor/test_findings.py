@@ -261,7 +261,7 @@ def test_names_in_commands_are_quoted(app: adjourn.App, execute: Execute) -> Non
         """Do nothing."""
 
     stores(execute, age=700)
-    execute(f"update adjourn.adjourn_jobs set queue = '{name}'")
+    execute(f"update adjourn.adjourn_jobs set queue = '{name}', task_name = '{name}'")
     stores(execute, columns=", lock", values=f", '{name}'")
     stores(execute, hold=2, columns=", lock", values=f", '{name}'", age=700)
     lives(execute, queues="'{print}'")
