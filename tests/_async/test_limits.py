@@ -359,6 +359,9 @@ async def test_what_is_said_of_a_pause_is_refused_by_name(app: adjourn.App, opti
     for pause in (app.job_manager.pause_queue_async, app.job_manager.pause_task_async):
         with pytest.raises(exceptions.InvalidOption, match=rf"^{name}="):
             await pause("a", **option)
+    with pytest.raises(exceptions.InvalidOption) as caught:
+        await app.job_manager.pause_queue_async("a", reason="x" * 5000)
+    assert len(str(caught.value)) < 300
     naive = datetime.datetime(2030, 1, 1)
     with pytest.raises(exceptions.InvalidOption, match=r"^until="):
         await app.job_manager.pause_queue_async("a", until=naive)

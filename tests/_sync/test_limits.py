@@ -354,6 +354,9 @@ def test_what_is_said_of_a_pause_is_refused_by_name(app: adjourn.App, option: di
     for pause in (app.job_manager.pause_queue, app.job_manager.pause_task):
         with pytest.raises(exceptions.InvalidOption, match=rf"^{name}="):
             pause("a", **option)
+    with pytest.raises(exceptions.InvalidOption) as caught:
+        app.job_manager.pause_queue("a", reason="x" * 5000)
+    assert len(str(caught.value)) < 300
     naive = datetime.datetime(2030, 1, 1)
     with pytest.raises(exceptions.InvalidOption, match=r"^until="):
         app.job_manager.pause_queue("a", until=naive)

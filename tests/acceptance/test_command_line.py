@@ -313,7 +313,11 @@ def test_queues_and_tasks_are_paused_until_they_are_resumed(command: CommandLine
     ).fetchall()
     assert audit == ("queue.pause", "mail", "for 7200 s, because the mail server is down", "shell")
     assert command("pause", "--queue=mail", "--for=5", "--until=2101-01-31T12:00+01:00").code == 2
-    assert command("pause", "--queue=mail", "--for=0").code != 0
+    outcome = command("pause", "--queue=mail", "--for=0")
+    assert (outcome.code, "argument --for: '0' is no time at all" in outcome.errors) == (2, True)
+    outcome = command("pause", "--queue=mail", "--until=2001-01-31T12:00+01:00")
+    assert (outcome.code, "has passed: pass a time to come" in outcome.errors) == (2, True)
+    assert observer.execute(said).fetchall() == [("the mail server is down", 7200, True)]
     assert command("resume", "--queue=mail", "--for=5").code == 2
     assert command("resume").code == 2
     assert command("pause", "--queue=mail", "--periodic-id=x").code == 2

@@ -592,7 +592,7 @@ def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed)
     assert typed("pause task=mail until=2101-01-31T12:00+01:00")[0][:5] == ["Task", "mail", "is", "paused", "until"]
     with pytest.raises(UsageError, match="exclude each other"):
         typed("pause queue=mail for=3600 until=2101-01-31T12:00+01:00")
-    for wrong in ("for=-1", "for=long", "until=tomorrow", "until=2101-01-31"):
+    for wrong in ("for=-1", "for=0", "for=long", "until=tomorrow", "until=2101-01-31", "until=2001-01-31T12:00+01:00"):
         with pytest.raises(UsageError, match=wrong.partition("=")[0]):
             typed(f"pause queue=mail {wrong}")
     with pytest.raises(UsageError, match="not a filter of this command"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 import adjourn
 from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
+from adjourn.doctor.checks.connection import OLDEST_SERVER
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
@@ -85,6 +87,14 @@ def test_a_database_without_faults_is_well(app: adjourn.App, execute: Execute) -
     wrong = [each for each in examination.checks if each.level is not Level.OK]
     # The tests' server is set up for speed.
     assert [each for each in wrong if each.id not in ("settings", "replication")] == []
+
+
+def test_a_server_that_is_too_old_is_told(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OLDEST_SERVER == 150_000
+    monkeypatch.setattr("adjourn.doctor.checks.connection.OLDEST_SERVER", 990_000)
+    (finding,) = found(app, "version", Level.CRITICAL)
+    assert "is too old" in finding.text
+    assert "PostgreSQL 99 or later" in str(finding.remedy)
 
 
 def test_it_writes_nothing(app: adjourn.App, execute: Execute, address: str) -> None:
@@ -239,6 +249,32 @@ def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjour
     assert "'send'" in second.text
     assert second.statement == "adjourn --app=... resume --task=send"
     assert found(app, "workers", Level.OK)
+
+
+def test_names_in_commands_are_quoted(app: adjourn.App, execute: Execute) -> None:
+    """They are there to be pasted into a shell."""
+    name = "<b>; reboot"
+
+    @app.periodic(cron="*/10 * * * *")
+    @app.task(name=name)
+    def report(timestamp: int) -> None:
+        """Do nothing."""
+
+    stores(execute, age=700)
+    execute(f"update adjourn.adjourn_jobs set queue = '{name}', task_name = '{name}'")
+    stores(execute, columns=", lock", values=f", '{name}'")
+    stores(execute, hold=2, columns=", lock", values=f", '{name}'", age=700)
+    lives(execute, queues="'{print}'")
+    execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick) "
+        f"values ('{name}', '', '*/10 * * * *', 'UTC', now() - interval '3 hours')"
+    )
+    examination = examine(app, only=["workers", "jobs", "locks", "schedules"], thresholds=AT_ONCE, timeout=60)
+    statements = [each.statement for check in examination.checks for each in check.findings if "reboot" in each.text]
+    words = [shlex.split(statement)[3:] for statement in statements if statement]
+    for expected in ([f"queue={name}", "status=todo"], [f"lock={name}"], [f"task={name}", "status=todo"]):
+        assert ["list_jobs", *expected] in words
+    assert [f"--queues={name}"] in words
 
 
 def test_a_lock_without_a_head_and_one_that_waits_for_long_are_named(app: adjourn.App, execute: Execute) -> None:

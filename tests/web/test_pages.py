@@ -93,6 +93,34 @@ def test_a_pause_is_told_with_its_end_its_reason_and_who_did_it(app: adjourn.App
         assert field in refused.text
 
 
+@pytest.mark.parametrize("scope", ["queue", "task"])
+def test_a_pause_of_somebody_else_is_changed_on_purpose_only(app: adjourn.App, client: TestClient, scope: str) -> None:
+    bob = app.job_manager.acting_for(Author(name="bob@host", how="shell"))
+    (bob.pause_queue if scope == "queue" else bob.pause_task)("send", seconds=600, reason="the <b>printer</b> burns")
+    address, fields = f"/do/{scope}.pause", {scope: "send", "reason": "mine"}
+    stale = client.post(address, data=fields, headers=SAME_SITE)
+    assert stale.status_code == 409
+    assert "is paused already by bob@host, because the &lt;b&gt;printer&lt;/b&gt; burns" in stale.text
+    assert f"/{scope}?name=send" in stale.text
+    assert [pause.reason for pause in app.job_manager.list_pauses()] == ["the <b>printer</b> burns"]
+    page = client.get(f"/{scope}?name=send").text
+    assert "Change the pause" in page
+    assert 'name="again"' in page
+    done = client.post(address, data={**fields, "again": "1", "seconds": "3600"}, headers=SAME_SITE)
+    assert "is paused for 60 min" in done.text
+    assert [pause.reason for pause in app.job_manager.list_pauses()] == ["mine"]
+
+
+@pytest.mark.parametrize("scope", ["queue", "task"])
+def test_who_pauses_on_the_page_of_a_queue_or_a_task_comes_back_to_it(client: TestClient, scope: str) -> None:
+    assert f'name="page" value="{scope}"' in client.get(f"/{scope}?name=send").text
+    for action in ("pause", "resume"):
+        done = client.post(f"/do/{scope}.{action}", data={scope: "send", "page": scope}, headers=SAME_SITE)
+        assert (done.url.path, "name=send" in str(done.url)) == (f"/{scope}", True)
+        done = client.post(f"/do/{scope}.{action}", data={scope: "other"}, headers=SAME_SITE)
+        assert done.url.path == f"/{scope}s"
+
+
 PAUSED = ("paused", "warn", "no job starts until it is resumed")
 ALONE = ("no worker", "bad", "no worker that is alive serves it")
 

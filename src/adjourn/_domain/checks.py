@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -170,7 +171,7 @@ def check_reason(argument: str, value: Any) -> None:
         return
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_REASON or not is_storable(value):
         raise InvalidOption(
-            f"{argument}={value!r}: pass a text of 1 to {LONGEST_REASON:,} characters without NUL and lone surrogates, or leave it out."
+            f"{argument}={reprlib.repr(value)}: pass a text of 1 to {LONGEST_REASON:,} characters without NUL and lone surrogates, or leave it out."
         )
 
 

@@ -305,6 +305,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def some_seconds(text: str) -> float:
+    """Read a duration in seconds above zero, up to a hundred years."""
+    number = seconds(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time at all: pass a number of seconds above 0")
+    return number
+
+
 def address(text: str) -> tuple[str, int]:
     """Read where to listen, as ``HOST:PORT``."""
     try:
@@ -349,6 +357,14 @@ def moment(text: str) -> datetime.datetime:
         raise argparse.ArgumentTypeError(
             f"{text!r} is at an end of the calendar, which not every time zone has"
         ) from None
+    return value
+
+
+def moment_to_come(text: str) -> datetime.datetime:
+    """Read a time with its offset from UTC that has not passed, by the clock of this machine."""
+    value = moment(text)
+    if value <= datetime.datetime.now(datetime.UTC):
+        raise argparse.ArgumentTypeError(f"{text!r} has passed: pass a time to come")
     return value
 
 

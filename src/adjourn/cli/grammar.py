@@ -124,12 +124,12 @@ def filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
 def _value(name: str, text: str) -> Any:
     if name in TIMES:
         try:
-            return flags.moment(text)
+            return flags.moment_to_come(text) if name == "until" else flags.moment(text)
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"{name}={error}") from None
     if name in SECONDS:
         try:
-            return flags.seconds(text)
+            return flags.some_seconds(text)
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"{name}={error}") from None
     if name in FLAGS:

@@ -37,13 +37,13 @@ def add_command(commands: Any, name: str, help_text: str, description: str) -> N
             "--for",
             dest="seconds",
             metavar="SECONDS",
-            type=flags.seconds,
+            type=flags.some_seconds,
             help="end the pause after so long; default: no end",
         )
         parser.add_argument(
             "--until",
             metavar="TIME",
-            type=flags.moment,
+            type=flags.moment_to_come,
             help="end it at a time with its offset from UTC, by the database's clock",
         )
         parser.add_argument("--reason", metavar="TEXT", help="why, for those who look at what is paused")

@@ -16,7 +16,7 @@ from adjourn.sql.grants import KINDS
 from adjourn.sql.templates import identifier
 from adjourn.types import Row
 
-OLDEST_SERVER = 140_000
+OLDEST_SERVER = 150_000
 HEARD_WITHIN = 2.0
 """Seconds for a notification to arrive."""
 _ON_TABLE = re.compile(r"(?P<privileges>[a-z, ]+?)(?P<columns> \(.*\))? on (?P<name>\S+)")
@@ -32,7 +32,9 @@ def _connect(patient: Patient) -> Iterator[Finding]:
 def _version(patient: Patient) -> Iterator[Finding]:
     version = patient.server["version"]
     if patient.server["number"] < OLDEST_SERVER:
-        yield critical(f"PostgreSQL {version} is too old", "Upgrade the server to PostgreSQL 14 or later.")
+        yield critical(
+            f"PostgreSQL {version} is too old", f"Upgrade the server to PostgreSQL {OLDEST_SERVER // 10_000} or later."
+        )
     else:
         yield ok(f"PostgreSQL {version}")
 
@@ -194,7 +196,7 @@ def _app(patient: Patient) -> Iterator[Finding]:
 
 CHECKS = (
     Check("connect", "Without a connection, no job is stored and none runs.", _connect),
-    Check("version", "adjourn is tried on PostgreSQL 14 to 18.", _version),
+    Check("version", "adjourn is tried on PostgreSQL 15 to 18.", _version),
     Check("schema", "Workers and programs refuse a schema that is older than they are.", _schema),
     Check("rights", "A right that is missing shows only when somebody needs it.", _rights),
     Check("pooler", "A pooler in transaction mode keeps notifications from workers.", _pooler),

@@ -61,7 +61,7 @@ def _workers(patient: Patient) -> Iterator[Finding]:
             yield warn(
                 f"Jobs wait in {counted(len(unserved), 'queue')} that no worker serves: {names}",
                 "Start a worker for them, or let one serve all queues.",
-                f"adjourn --app=... worker --queues={unserved[0]}",
+                f"adjourn --app=... worker --queues={shlex.quote(unserved[0])}",
             )
     overdue = sum(worker["overdue"] for worker in patient.workers)
     if overdue:
@@ -83,7 +83,7 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
             yield (critical if row["seconds"] >= limits.ready_critical else warn)(
                 f"Job {row['id']} of queue {row['queue']!r} could have run for {span(row['seconds'])}",
                 "Start more workers for this queue, or raise their concurrency; see the check workers.",
-                f"adjourn --app=... shell list_jobs queue={row['queue']} status=todo",
+                f"adjourn --app=... shell list_jobs queue={shlex.quote(row['queue'])} status=todo",
                 f"ready_warn={limits.ready_warn:g} s",
             )
     for pause in patient.rows("pauses"):
@@ -186,7 +186,7 @@ def _locks(patient: Patient) -> Iterator[Finding]:
         yield (critical if longest["seconds"] >= limits.lock_wait_critical else warn)(
             f"A job of lock {longest['lock']!r} has waited for {span(longest['seconds'])} behind another one",
             "See what the first job of the lock does.",
-            f"adjourn --app=... shell list_jobs lock={longest['lock']}",
+            f"adjourn --app=... shell list_jobs lock={shlex.quote(longest['lock'])}",
             f"lock_wait_warn={limits.lock_wait_warn:g} s",
         )
     for row in patient.rows("lock_holders"):
@@ -258,7 +258,7 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
                 f"The tick of {what} is overdue by {span(overdue)}",
                 "Ticks are deferred by workers: see the check workers. A job that still waits with its queueing lock holds the "
                 "next one back.",
-                f"adjourn --app=... shell list_jobs task={row['task']} status=todo",
+                f"adjourn --app=... shell list_jobs task={shlex.quote(row['task'])} status=todo",
             )
     if not found:
         yield ok(

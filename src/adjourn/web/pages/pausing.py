@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from adjourn._domain.checks import LONGEST_REASON
 from adjourn._domain.wording import span
 from adjourn.web.page import Done, View
+from adjourn.web.problems import Conflict
 
 Scope: TypeAlias = Literal["queue", "task"]
 
@@ -15,11 +16,19 @@ LONGEST = 10 * 366 * 86_400
 
 
 def pause(view: View, scope: Scope) -> Done:
-    """Pause a queue or a task, for as long as the form says, and because of what it says."""
+    """Pause a queue or a task, for as long as the form says, and because of what it says.
+
+    Raises
+    ------
+    Conflict
+        If it is paused already, which the form did not know: it would take the end and the reason of somebody else's pause away.
+    """
     name = view.form.known_name(scope)
     seconds = view.form.number("seconds", least=1, most=LONGEST)
     reason = view.form.text("reason", most=LONGEST_REASON).strip() or None
     change = view.manager.pause_queue if scope == "queue" else view.manager.pause_task
+    if not view.form.text("again"):
+        _refuse_paused(view, scope, name)
     with view.database.changing() as connection:
         changed = change(name, seconds=seconds, reason=reason, connection=connection)
     told = f"is paused{'' if seconds is None else f' for {span(seconds)}'}" if changed else "was paused already"
@@ -35,6 +44,19 @@ def resume(view: View, scope: Scope) -> Done:
     return _done(view, scope, name, "is resumed" if changed else "was resumed already")
 
 
+def _refuse_paused(view: View, scope: Scope, name: str) -> None:
+    for old in view.app.job_manager.list_pauses():
+        if (old.scope, old.name) == (scope, name):
+            who = f" by {old.paused_by}" if old.paused_by else ""
+            why = f", because {old.reason}" if old.reason else ""
+            what = f"{scope.capitalize()} {name}"
+            raise Conflict(
+                f"{what} is paused already{who}{why}, and so nothing was done. Its page changes the pause.",
+                lead=(f"{what} as it is now", view.url(scope, name=name)),
+            )
+
+
 def _done(view: View, scope: Scope, name: str, told: str) -> Done:
     view.site.collector.forget("pauses")
-    return Done(f"{scope.capitalize()} {name} {told}.", view.url(f"{scope}s"))
+    address = view.url(scope, name=name) if view.form.text("page") == scope else view.url(f"{scope}s")
+    return Done(f"{scope.capitalize()} {name} {told}.", address)
