@@ -8,6 +8,7 @@ import json
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,10 @@ def noted(context: adjourn.JobContext, **facts: Any) -> Iterator[None]:
 def pause(seconds: float) -> None:
     """Sleep. An event waits by another system call than `time.sleep`, which fails where libfaketime is loaded."""
     threading.Event().wait(seconds)
+
+
+if "FAKETIME" in os.environ:
+    time.sleep = pause  # as adjourn calls it where a task sleeps in its thread
 
 
 class Expected(Exception):

@@ -26,8 +26,9 @@ LEASE = 3.0
 """Seconds of silence after which a worker of the bench is taken for dead."""
 ANSWERED = 5.0
 """Seconds after which deferrers and schedulers give a silent connection up."""
-STOPPED = 60.0
-"""Seconds within which a process has to end when it is asked to, or it is a fault."""
+STOPPED = 90.0
+"""Seconds within which a process has to end when it is asked to, or it is a fault. A deferrer that is asked during a silence waits for an
+answer first, and then has half a minute for the last events."""
 STARTED = 10.0
 """Seconds within which a process that is asked to end may not have come to handle signals yet."""
 OPTIONS = {"timeout": 10, "response_timeout": ANSWERED}
