@@ -75,7 +75,7 @@ def pause(seconds: float) -> None:
 
 
 if "FAKETIME" in os.environ:
-    time.sleep = pause  # as adjourn calls it where a task sleeps in its thread
+    time.sleep = pause  # type: ignore[assignment]  # as adjourn calls it where a task sleeps in its thread
 
 
 class Expected(Exception):
