@@ -170,8 +170,18 @@ class Trial:
 
     @staticmethod
     def _at(look: Callable[[], str], act: Callable[[psycopg.Connection], None]) -> None:
-        with psycopg.connect(look(), autocommit=True, connect_timeout=10, application_name="bench") as connection:
-            act(connection)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with psycopg.connect(
+                    look(), autocommit=True, connect_timeout=10, application_name="bench"
+                ) as connection:
+                    return act(connection)
+            except psycopg.errors.ReadOnlySqlTransaction:
+                # What leads to the primary may not have looked yet which of two it is.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def _wait_for_work(self) -> None:
         deadline = time.monotonic() + 60
