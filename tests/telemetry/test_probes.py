@@ -20,6 +20,7 @@ import adjourn
 from adjourn import cli
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain import health as rule
+from adjourn._domain.outcomes import Registration
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.exceptions import CannotListen, ConnectorException, InvalidOption
 from adjourn.testing import InMemoryConnector
@@ -168,13 +169,13 @@ async def test_a_worker_that_beats_and_cannot_claim_is_restarted(
 async def test_a_worker_that_claims_and_cannot_beat_is_restarted(
     app: adjourn.App, bench: Bench, probes: Probes, monkeypatch: pytest.MonkeyPatch, outage: Outage
 ) -> None:
-    register_async = AsyncWorkerManager.register_worker_async
+    register_async = AsyncWorkerManager.register_async
 
-    async def for_long_async(manager: Any, name: str, queues: Any, timeout: float) -> int:
+    async def for_long_async(manager: Any, name: str, queues: Any, timeout: float) -> Registration:
         return await register_async(manager, name, queues, 60)
 
     # The database counts it as alive, so that it goes on to claim, and nobody else beats for it.
-    monkeypatch.setattr(AsyncWorkerManager, "register_worker_async", for_long_async)
+    monkeypatch.setattr(AsyncWorkerManager, "register_async", for_long_async)
     monkeypatch.setattr(Lease, "is_due", False)
     async with bench.working(http=probes.address, **{**OPTIONS, "stalled_worker_timeout": 0.2}) as worker:
         await until_async(lambda: worker.worker_id)
@@ -275,13 +276,13 @@ async def test_a_worker_that_was_declared_dead_is_unready_until_it_has_registere
 ) -> None:
     async with bench.working(http=probes.address, **OPTIONS) as worker:
         await probes.until(200, 200)
-        register_async, go = AsyncWorkerManager.register_worker_async, asyncio.Event()
+        register_async, go = AsyncWorkerManager.register_async, asyncio.Event()
 
-        async def slow_async(manager: Any, *arguments: Any) -> int:
+        async def slow_async(manager: Any, *arguments: Any) -> Registration:
             await go.wait()
             return await register_async(manager, *arguments)
 
-        monkeypatch.setattr(AsyncWorkerManager, "register_worker_async", slow_async)
+        monkeypatch.setattr(AsyncWorkerManager, "register_async", slow_async)
         worker._exchange.declared_dead()  # type: ignore[union-attr]
         await probes.until(200, 503)
         assert "it registers anew" in (await asyncio.to_thread(probes.get, "/readyz"))[1]

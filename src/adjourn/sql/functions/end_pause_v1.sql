@@ -18,13 +18,16 @@ begin
         on conflict do nothing;
         return false;
     end if;
-    delete from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name and p.ends_at <= now();
+    delete from @schema.adjourn_pauses p where p.ctid = any(array(
+        -- Who has it locked is about to change it, and notes that.
+        select o.ctid from @schema.adjourn_pauses o where o.scope = v_scope and o.name = v_name and o.ends_at <= now() for update skip locked
+    ));
     if found then
         perform pg_notify(@channel, '');
         return true;
     else
         insert into @schema.adjourn_due_rates (limit_id, limit_key, at)
-        select 0, p_what, p.ends_at from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name and p.ends_at is not null
+        select 0, p_what, case when p.ends_at > now() then p.ends_at else now() + interval '1 s' end from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name and p.ends_at is not null
         on conflict do nothing;
     end if;
     return false;

@@ -9,6 +9,8 @@ declare
     v_ends_at timestamptz := coalesce(p_until, now() + make_interval(secs => p_seconds));
     v_changed text[];
 begin
+    -- Before any row, as all do who change what workers are told: else two of them could wait for each other.
+    perform pg_advisory_xact_lock(@restricting_key);
     if p_pause then
         with new as (
             insert into @schema.adjourn_pauses as p (scope, name, ends_at, paused_by, reason)
