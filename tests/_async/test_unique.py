@@ -14,6 +14,7 @@ from adjourn import Deferred, Status, Unique, sql
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued, InvalidConnection, InvalidOption
 from adjourn.testing import InMemoryConnector, MemoryStore
+from adjourn.types import Statement
 
 EVERY = list(Status)
 
@@ -425,3 +426,18 @@ async def test_who_replaces_a_job_that_others_wait_for_wakes_no_workers(app: adj
         assert await listener.wait_for_notifications_async(0.2) == []
     finally:
         await listener.close_async()
+
+
+async def test_only_a_large_batch_may_take_long(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    connector = app.connector.get_async_connector()
+    execute_async = connector.execute_async
+
+    async def note_async(statement: Statement, *arguments: Any, **options: Any) -> Any:
+        asked.append(statement.may_take_long)
+        return await execute_async(statement, *arguments, **options)
+
+    monkeypatch.setattr(type(connector), "execute_async", staticmethod(note_async))
+    await unique(app, Unique(key="doc")).defer_async(doc=1)
+    await unique(app, Unique(args=True)).batch_defer_async(*[{"doc": number} for number in range(1001)])
+    assert asked == [False, True]

@@ -15,6 +15,7 @@ from adjourn import Deferred, Status, Unique, sql
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued, InvalidConnection, InvalidOption
 from adjourn.testing import InMemoryConnector, MemoryStore
+from adjourn.types import Statement
 
 EVERY = list(Status)
 
@@ -426,3 +427,18 @@ def test_who_replaces_a_job_that_others_wait_for_wakes_no_workers(app: adjourn.A
         assert listener.wait_for_notifications(0.2) == []
     finally:
         listener.close()
+
+
+def test_only_a_large_batch_may_take_long(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    connector = app.connector.get_sync_connector()
+    execute = connector.execute
+
+    def note(statement: Statement, *arguments: Any, **options: Any) -> Any:
+        asked.append(statement.may_take_long)
+        return execute(statement, *arguments, **options)
+
+    monkeypatch.setattr(type(connector), "execute", staticmethod(note))
+    unique(app, Unique(key="doc")).defer(doc=1)
+    unique(app, Unique(args=True)).batch_defer(*[{"doc": number} for number in range(1001)])
+    assert asked == [False, True]

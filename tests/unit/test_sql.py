@@ -149,3 +149,11 @@ def test_no_mark_and_no_percent_sign_is_left_in_what_a_migration_from_procrastin
         assert not re.search(r"@\w", rest), rest
         assert not re.search(r"%(?!\(\w+\)s)", rest), rest
         assert not re.search(r"(?<![:\w\\]):\w+(?!:)", rest), "SQLAlchemy would take it for a parameter"
+
+
+def test_only_statements_of_many_rows_and_of_schemas_are_waited_for_for_long() -> None:
+    long = {name for name, statement in sql.statements().items() if statement.may_take_long}
+    assert long == {
+        *("defer_batch", "defer_unique_batch", "clear_results", "clean_workflows", "delete_old_jobs"),
+        *("drop_partition", "lock_migrations", "make_partitions"),
+    }

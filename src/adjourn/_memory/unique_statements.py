@@ -10,7 +10,7 @@ import attrs
 
 from adjourn._memory.limits import limit_of
 from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
-from adjourn._memory.statements import add_job, answers
+from adjourn._memory.statements import ANSWERS, add_job, answers
 from adjourn._memory.tables import JobRow, Tables, UniqueKeyRow
 from adjourn._memory.terms import terms_of
 from adjourn.sql.constants import HEADS
@@ -94,6 +94,9 @@ def defer_unique(tables: Tables, *, jobs: str, own_transaction: bool) -> list[Ro
     elif batch.new:
         wake_for(tables, [values["queue"] for values in batch.new.values()])
     return [{"queueing_lock": None, "enqueued_at": tables.now, **outcome} for outcome in batch.outcomes]
+
+
+ANSWERS["defer_unique_batch"] = defer_unique
 
 
 def _refusal(tables: Tables, batch: UniqueBatch) -> list[Row]:

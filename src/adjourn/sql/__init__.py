@@ -73,7 +73,7 @@ MAY_TAKE_LONG = frozenset(
     {
         "clear_results",
         "defer_batch",
-        "defer_unique",
+        "defer_unique_batch",
         "clean_workflows",
         "delete_old_jobs",
         "drop_partition",
@@ -103,7 +103,7 @@ CHANGED = {
 """Statements of which a note may be stored with them, and how much each has changed, told from its rows."""
 EVEN_WITHOUT_JOBS = frozenset({"cancel_workflow"})
 """Those of them that change something although they may change no job."""
-SAME_TEXTS = {"defer_batch": "defer_jobs"}
+SAME_TEXTS = {"defer_batch": "defer_jobs", "defer_unique_batch": "defer_unique"}
 """Statements that have the text of another."""
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from adjourn._async.managers.batches import AsyncRunsStatements
+from adjourn._async.managers.batches import LARGE, AsyncRunsStatements
 from adjourn._domain.arguments import check_job, dump_arguments
 from adjourn._domain.batches import COLUMNS, EncodedJob
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued, already_there
@@ -46,7 +46,7 @@ async def store_unique_async(run: AsyncRunsStatements, given: Sequence[EncodedJo
         if not number % STEP:
             await pace.keep()
     parameters = {"jobs": f"[{','.join(written)}]", "own_transaction": connection is not None}
-    rows = await run("defer_unique", parameters, connection)
+    rows = await run("defer_unique_batch" if len(given) > LARGE else "defer_unique", parameters, connection)
     if rows[0]["outcome"] not in ("stored", "exists", "replaced"):
         _refuse(rows)
     at = time_of(rows[0]["enqueued_at"])

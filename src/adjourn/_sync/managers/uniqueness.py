@@ -13,7 +13,7 @@ from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued, alr
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import SyncRunsStatements
+from adjourn._sync.managers.batches import LARGE, SyncRunsStatements
 from adjourn.exceptions import InvalidConnection, UniqueViolation
 from adjourn.types import JSONDumps, Row
 from adjourn.unique import Deferred
@@ -47,7 +47,7 @@ def store_unique(run: SyncRunsStatements, given: Sequence[EncodedJob], connectio
         if not number % STEP:
             pace.keep()
     parameters = {"jobs": f"[{','.join(written)}]", "own_transaction": connection is not None}
-    rows = run("defer_unique", parameters, connection)
+    rows = run("defer_unique_batch" if len(given) > LARGE else "defer_unique", parameters, connection)
     if rows[0]["outcome"] not in ("stored", "exists", "replaced"):
         _refuse(rows)
     at = time_of(rows[0]["enqueued_at"])
