@@ -884,7 +884,7 @@ BREAKS = {
     "jobs of a paused task are claimed": ("refused", "or 'task:' || j.task_name = any(v_paused)", ""),
     "what was paused stays": (
         "place_paused",
-        "hold = case when j.doubts >= @apart_from then @apart else @ready end",
+        "hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end",
         "hold = j.hold",
     ),
     "starts are forgotten": (
