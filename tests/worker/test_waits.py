@@ -252,6 +252,23 @@ async def test_a_wait_does_not_wait_for_who_has_locked_the_job(
         assert (await waiting).result == 10
 
 
+async def test_a_job_that_is_passed_over_while_a_wait_marks_it_runs_afterwards(
+    stored: adjourn.App, stored_bench: Bench, database: str
+) -> None:
+    manager = stored.job_manager
+    async with stored_bench.working(fetch_job_polling_interval=NEVER[0]) as worker:
+        await until_async(lambda: worker._exchange is not None and worker._exchange._is_listening)
+        await manager.pause_queue_async("default")
+        job_id = await stored.tasks["double"].defer_async(n=5)
+        await asyncio.sleep(0.2)  # the worker is idle
+        async with await psycopg.AsyncConnection.connect(database) as other:
+            await other.execute("select adjourn.adjourn_watch_jobs_v1(array[%s::bigint])", [job_id])
+            await manager.resume_queue_async("default")
+            await asyncio.sleep(0.2)  # it looks in vain
+            assert await stored_bench.status(job_id) == "todo"
+        await stored_bench.ended(job_id)
+
+
 async def test_a_wait_that_is_cancelled_leaves_nothing_and_the_thread_ends_with_the_app(
     stored: adjourn.App, sessions: Sessions
 ) -> None:

@@ -136,9 +136,14 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
 @answers
 def watch_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     """Mark jobs whose ends are to be told, and return those that have ended or were deleted."""
+    ready: list[str] = []
     for id_ in ids:
         if (job := tables.jobs.get(id_)) and not job.waited:
             tables.jobs[id_] = attrs.evolve(job, waited=True)
+            if job.hold is Hold.READY and job.worker_id is None:
+                ready.append(job.queue)
+    wake_for(tables, ready)
+    for id_ in ids:
         if (flow := tables.workflows.get(id_)) and flow.finished_at is None:
             tables.workflows[id_] = attrs.evolve(flow, waited=True)
     live = tables.jobs.keys() | {id_ for id_, flow in tables.workflows.items() if flow.finished_at is None}
