@@ -8,7 +8,6 @@ import runpy
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ import adjourn
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.cli.exits import Exit
 from support.waiting import BOUND, until
-from torture.postgres import Postgres, make_database
+from torture.postgres import Postgres, own_server
 
 PROGRAM = """
 import asyncio, os, time, adjourn
@@ -64,17 +63,8 @@ MARGIN = 10.0
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="adjourn-stop-") as home:
-        Path(home).chmod(0o755)  # root's server runs as another user
-        server = Postgres(Path(home, "one"))
-        try:
-            server.initialize()
-            server.start()
-            make_database(server)
-            yield server
-        finally:
-            server.kill()  # nobody needs what it would still write
-            server.remove()
+    with own_server("adjourn-stop-") as server:
+        yield server
 
 
 def set_read_only(server: Postgres, value: str) -> None:

@@ -7,10 +7,8 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,7 +17,7 @@ import adjourn
 from adjourn import Limit
 from adjourn._async.managers.caretaker import HEALED
 from support.waiting import until
-from torture.postgres import Postgres, make_database
+from torture.postgres import Postgres, own_server
 from torture.serverlog import complaints
 
 IS_THOROUGH = "ADJOURN_TEST_THOROUGH" in os.environ
@@ -101,16 +99,8 @@ OF_CARETAKERS = "datname = current_database() and application_name = 'caretaker'
 
 @pytest.fixture
 def server() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="adjourn-caretakers-") as home:
-        Path(home).chmod(0o755)  # root's server runs as another user
-        server = Postgres(Path(home, "one"))
-        try:
-            server.initialize()
-            server.start()
-            make_database(server)
-            yield server
-        finally:
-            server.remove()
+    with own_server("adjourn-caretakers-") as server:
+        yield server
 
 
 class Caretakers:

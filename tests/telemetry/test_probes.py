@@ -20,7 +20,7 @@ import adjourn
 from adjourn import cli
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain import health as rule
-from adjourn._domain.outcomes import Registration
+from adjourn._domain.heartbeats import Registration
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.exceptions import CannotListen, ConnectorException, InvalidOption
 from adjourn.testing import InMemoryConnector

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -243,3 +244,19 @@ def make_database(server: Postgres) -> None:
     with server.connect("postgres") as connection:
         connection.execute(f"create database {DATABASE}".encode())
     apply_schema(server.dsn)
+
+
+@contextlib.contextmanager
+def own_server(prefix: str) -> Iterator[Postgres]:
+    """A server with that database, in a directory whose name begins so; removed afterwards, and what it would still write."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as home:
+        Path(home).chmod(0o755)  # root's server runs as another user
+        server = Postgres(Path(home, "one"))
+        try:
+            server.initialize()
+            server.start()
+            make_database(server)
+            yield server
+        finally:
+            server.kill()
+            server.remove()

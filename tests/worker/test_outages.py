@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 import adjourn
 from adjourn import events
 from adjourn._async.managers.exchange import AsyncWorkerManager
-from adjourn._domain.outcomes import Heartbeat
+from adjourn._domain.heartbeats import Heartbeat
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector
 from adjourn.types import Statement

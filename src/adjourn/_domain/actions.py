@@ -131,7 +131,7 @@ class AuditNote:
 
 
 def audit_row(
-    author: Author, action: str, target: str | None, filter_: Mapping[str, Any] | None, jobs: int, outcome: str
+    author: Author, action: str, target: str | None, filter_: Mapping[str, Any] | None, jobs: int | None, outcome: str
 ) -> JSONDict:
     """Return the parameters of the statement that stores a note."""
     texts = {

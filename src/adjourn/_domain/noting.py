@@ -50,10 +50,8 @@ class Note:
             action, target = f"bulk.{action}", self.target
         elif statement in OF_JOBS:
             action = f"job.{action}"
-        row = audit_row(self.author, action, target, self.filter, 0, outcome)
-        row["filter"] = None if row["filter"] is None else json.loads(row["filter"])
-        row["jobs"] = None if statement in COUNTING else 0
-        return json.dumps(row)
+        row = audit_row(self.author, action, target, None, None if statement in COUNTING else 0, outcome)
+        return json.dumps({**row, "filter": None if self.filter is None else dict(self.filter)}, default=str)
 
 
 def _jobs(verb: str) -> Callable[[Parameters], Told]:

@@ -374,26 +374,6 @@ class Exchanged:
         return [each.job for each in self.claimed if each.error is None]
 
 
-@attrs.frozen
-class Registration:
-    """A worker that has registered: its id, when that was by the database's clock, in microseconds since 1970, and whether
-    another worker has stopped sending heartbeats."""
-
-    id: int
-    at: int
-    expired: bool
-
-
-@attrs.frozen
-class Heartbeat:
-    """The answer to a heartbeat: whether the worker still counts as alive, which of its jobs are to be aborted, and
-    whether another worker has stopped sending heartbeats."""
-
-    alive: bool
-    aborts: tuple[int, ...]
-    expired: bool
-
-
 def _is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt)
 

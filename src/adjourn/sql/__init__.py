@@ -120,17 +120,18 @@ def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
 
 @functools.lru_cache(maxsize=16)
 def _statements(schema: str) -> Mapping[str, Statement]:
+    return {name: _made(name, text, schema) for name, text in _texts().items()}
+
+
+@functools.cache
+def _texts() -> Mapping[str, str]:
     texts = dict(read(own_folder().joinpath("statements")))
-    texts |= {name: texts[other] for name, other in SAME_TEXTS.items()}
-    return {
-        name: Statement(
-            name,
-            render(text, schema, percent="%%").strip(),
-            may_take_long=name in MAY_TAKE_LONG,
-            takes_tuples=name in TAKES_TUPLES,
-        )
-        for name, text in texts.items()
-    }
+    return texts | {name: texts[other] for name, other in SAME_TEXTS.items()}
+
+
+def _made(name: str, text: str, schema: str, more: Mapping[str, str] | None = None) -> Statement:
+    text = render(text, schema, percent="%%", more=more).strip()
+    return Statement(name, text, may_take_long=name in MAY_TAKE_LONG, takes_tuples=name in TAKES_TUPLES)
 
 
 def noted(schema: str) -> Mapping[str, Statement]:
@@ -146,25 +147,13 @@ def noted(schema: str) -> Mapping[str, Statement]:
 
 @functools.lru_cache(maxsize=16)
 def _noted(schema: str) -> Mapping[str, Statement]:
-    texts = dict(read(own_folder().joinpath("statements")))
     frame = own_folder().joinpath("noted.sql").read_text("utf-8")
-    return {
-        name: Statement(
-            name,
-            render(
-                frame,
-                schema,
-                percent="%%",
-                more={
-                    "statement": texts[name].strip(),
-                    "changed": changed,
-                    "least": str(int(name not in EVEN_WITHOUT_JOBS)),
-                },
-            ).strip(),
-            may_take_long=name in MAY_TAKE_LONG,
-        )
-        for name, changed in CHANGED.items()
-    }
+
+    def more(name: str, changed: str) -> Mapping[str, str]:
+        least = int(name not in EVEN_WITHOUT_JOBS)
+        return {"statement": _texts()[name].strip(), "changed": changed, "least": str(least)}
+
+    return {name: _made(name, frame, schema, more(name, changed)) for name, changed in CHANGED.items()}
 
 
 def whole_schema(schema: str = DEFAULT_SCHEMA) -> str:

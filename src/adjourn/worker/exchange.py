@@ -15,7 +15,8 @@ import attrs
 
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome
+from adjourn._domain.heartbeats import Heartbeat
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Outcome
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjourn import sql, telemetry
-from adjourn._domain.outcomes import Heartbeat
+from adjourn._domain.heartbeats import Heartbeat
 from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.caretaker import SyncCaretaker

@@ -14,16 +14,15 @@ from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.heartbeats import Heartbeat, Registration
 from adjourn._domain.jobs import CLAIMED
 from adjourn._domain.outcomes import (
     Claim,
     Exchanged,
     HandedBack,
-    Heartbeat,
     Look,
     Outcome,
     Placed,
-    Registration,
     dump_outcomes,
 )
 from adjourn._domain.terms import JobTerms

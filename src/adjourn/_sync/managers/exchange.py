@@ -13,16 +13,15 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.heartbeats import Heartbeat, Registration
 from adjourn._domain.jobs import CLAIMED
 from adjourn._domain.outcomes import (
     Claim,
     Exchanged,
     HandedBack,
-    Heartbeat,
     Look,
     Outcome,
     Placed,
-    Registration,
     dump_outcomes,
 )
 from adjourn._domain.terms import JobTerms
