@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from adjourn._async.connectors.contract import AsyncSession
+from adjourn._drivers.lent import lent
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn.exceptions import ConnectorException, InvalidConnection
 from adjourn.types import Statement
@@ -27,7 +28,8 @@ def transaction(connect: Callable[[], SyncSession]) -> Iterator[Any]:
         connection = _connection_of(session)
         session.execute(BEGIN)
         try:
-            yield connection
+            with lent(connection, getattr(session, "response_timeout", None)):
+                yield connection
         except BaseException:
             # A connection that is broken has rolled back already, and closing it does, too.
             with contextlib.suppress(ConnectorException):
@@ -46,7 +48,8 @@ async def transaction_async(connect: Callable[[], Awaitable[AsyncSession]]) -> A
         connection = _connection_of(session)
         await session.execute_async(BEGIN)
         try:
-            yield connection
+            with lent(connection, getattr(session, "response_timeout", None)):
+                yield connection
         except BaseException:
             with contextlib.suppress(ConnectorException):
                 await session.execute_async(ROLLBACK)

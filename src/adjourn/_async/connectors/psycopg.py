@@ -19,10 +19,10 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._async.connectors.psycopg_session import (
     AsyncPsycopgSession,
+    given_run_async,
     greeted_async,
     looked_at_async,
     run_on_async,
-    translated_run_async,
 )
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
@@ -190,7 +190,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
                 given = joined.resolved(connection)
                 return await runtime.guarded(joined.run_async, given, ("psycopg",), statement, parameters)
             given = checked_connection(connection)
-            return await runtime.guarded(translated_run_async, given, statement, parameters)
+            return await runtime.guarded(given_run_async, given, statement, parameters)
         return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:

@@ -14,6 +14,7 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
+from adjourn._drivers.lent import answered
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
 from adjourn._drivers.psycopg2.calls import Call
@@ -146,7 +147,8 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
             given = driver.checked_connection(
                 unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
             )
-            return await on_async(given, driver.run, statement, parameters, is_owner=False)
+            with answered(given, statement, runtime.this_task()):
+                return await on_async(given, driver.run, statement, parameters, is_owner=False)
         return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
@@ -198,14 +200,14 @@ class AsyncPsycopg2Session(AsyncSession):
     ) -> None:
         self.connection = connection
         self.can_listen = can_listen
-        self._response_timeout = response_timeout
+        self.response_timeout = response_timeout
         self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait = watchdog.begin(seconds_for(self.response_timeout, statement), runtime.this_task())
         run = functools.partial(driver.run_watched, wait)
         try:
             return await on_async(self.connection, run, statement, parameters, is_owner=True)

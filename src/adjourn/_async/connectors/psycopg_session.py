@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Identifier
 
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
+from adjourn._drivers.lent import answered
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.settings import check_can_listen, greeting, is_pooled
 from adjourn._drivers.sockets import hang_up
@@ -34,7 +35,7 @@ class AsyncPsycopgSession(AsyncSession):
     ) -> None:
         self.connection = connection
         self.can_listen = can_listen
-        self._response_timeout = response_timeout
+        self.response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -46,7 +47,7 @@ class AsyncPsycopgSession(AsyncSession):
         return await runtime.guarded(self._execute_async, statement, parameters)
 
     async def _execute_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait = watchdog.begin(seconds_for(self.response_timeout, statement), runtime.this_task())
         wait.on(self.connection)
         try:
             return await translated_run_async(self.connection, statement, parameters)
@@ -172,6 +173,14 @@ async def translated_run_async(
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
     with driver.translating():
         return await run_on_async(connection, statement, parameters)
+
+
+async def given_run_async(
+    connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
+) -> list[Row]:
+    """Execute a statement on a connection that the caller has passed, and return its rows; errors are adjourn's."""
+    with answered(connection, statement, runtime.this_task()):
+        return await translated_run_async(connection, statement, parameters)
 
 
 async def rows_async(cursor: AsyncCursor[Any]) -> list[Row]:

@@ -19,7 +19,7 @@ from adjourn import exceptions
 from adjourn._async.connectors import psycopg as psycopg_half
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
-from adjourn._async.connectors.psycopg_session import translated_run_async
+from adjourn._async.connectors.psycopg_session import given_run_async
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.psycopg import options as libpq
@@ -287,7 +287,7 @@ async def execute_given_async(given: Any, statement: Statement, parameters: Para
     if is_of_sqlalchemy(given, is_blocking=runtime.IS_BLOCKING):
         return await joined.run_async(given, joined.ALL_DRIVERS, statement, parameters)
     if isinstance(given, psycopg.AsyncConnection):
-        return await translated_run_async(given, statement, parameters)
+        return await given_run_async(given, statement, parameters)
     if names.is_drivers_own(given):
         return await names.run_on_drivers_own_async(given, statement, parameters)
     wanted, kind = AsyncConnection.__name__, type(given)

@@ -29,10 +29,10 @@ from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
 from adjourn._sync.connectors.psycopg_session import (
     SyncPsycopgSession,
+    given_run,
     greeted,
     looked_at,
     run_on,
-    translated_run,
 )
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -191,7 +191,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
                 given = joined.resolved(connection)
                 return runtime.guarded(joined.run, given, ("psycopg",), statement, parameters)
             given = checked_connection(connection)
-            return runtime.guarded(translated_run, given, statement, parameters)
+            return runtime.guarded(given_run, given, statement, parameters)
         return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
+from adjourn._drivers.lent import answered
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
 from adjourn._drivers.psycopg2.calls import Call
@@ -147,7 +148,8 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
             given = driver.checked_connection(
                 unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
             )
-            return on(given, driver.run, statement, parameters, is_owner=False)
+            with answered(given, statement, runtime.this_task()):
+                return on(given, driver.run, statement, parameters, is_owner=False)
         return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
@@ -199,14 +201,14 @@ class SyncPsycopg2Session(SyncSession):
     ) -> None:
         self.connection = connection
         self.can_listen = can_listen
-        self._response_timeout = response_timeout
+        self.response_timeout = response_timeout
         self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait = watchdog.begin(seconds_for(self.response_timeout, statement), runtime.this_task())
         run = functools.partial(driver.run_watched, wait)
         try:
             return on(self.connection, run, statement, parameters, is_owner=True)

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from adjourn import exceptions
+from adjourn._drivers.lent import answered
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.settings import check_can_listen, greeting, is_pooled
 from adjourn._drivers.sockets import hang_up
@@ -35,7 +36,7 @@ class SyncPsycopgSession(SyncSession):
     ) -> None:
         self.connection = connection
         self.can_listen = can_listen
-        self._response_timeout = response_timeout
+        self.response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -47,7 +48,7 @@ class SyncPsycopgSession(SyncSession):
         return runtime.guarded(self._execute, statement, parameters)
 
     def _execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait = watchdog.begin(seconds_for(self.response_timeout, statement), runtime.this_task())
         wait.on(self.connection)
         try:
             return translated_run(self.connection, statement, parameters)
@@ -171,6 +172,12 @@ def translated_run(connection: Connection[Any], statement: Statement, parameters
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
     with driver.translating():
         return run_on(connection, statement, parameters)
+
+
+def given_run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on a connection that the caller has passed, and return its rows; errors are adjourn's."""
+    with answered(connection, statement, runtime.this_task()):
+        return translated_run(connection, statement, parameters)
 
 
 def rows(cursor: Cursor[Any]) -> list[Row]:

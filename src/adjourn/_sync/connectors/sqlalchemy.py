@@ -42,7 +42,7 @@ from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors import psycopg as psycopg_half
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
-from adjourn._sync.connectors.psycopg_session import translated_run
+from adjourn._sync.connectors.psycopg_session import given_run
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -285,7 +285,7 @@ def execute_given(given: Any, statement: Statement, parameters: Parameters | Non
     if is_of_sqlalchemy(given, is_blocking=runtime.IS_BLOCKING):
         return joined.run(given, joined.ALL_DRIVERS, statement, parameters)
     if isinstance(given, psycopg.Connection):
-        return translated_run(given, statement, parameters)
+        return given_run(given, statement, parameters)
     if names.is_drivers_own(given):
         return names.run_on_drivers_own(given, statement, parameters)
     wanted, kind = Connection.__name__, type(given)
