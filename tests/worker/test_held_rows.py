@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ import adjourn
 from adjourn import events, sql
 from adjourn.exceptions import ConnectorException, OutcomesNotStored
 from adjourn.jobs import Status
+from adjourn.manager import JobManager
 from adjourn.worker import exchange
 from support.bench import Bench
 from support.outcomes import outcome_parameters
@@ -295,6 +296,40 @@ def test_a_request_to_abort_that_meets_a_hand_back_keeps_no_row(
         ask.join()
         assert asked == []
         assert is_free(observer, job_id)
+
+
+SQL = "select adjourn.adjourn_{}".format
+CHANGES: dict[str, Callable[[JobManager, psycopg.AsyncConnection[Any]], Awaitable[Any]]] = {
+    "pause of a queue": lambda manager, caller: manager.pause_queue_async("other", connection=caller),
+    "end of a pause": lambda manager, caller: manager.resume_queue_async("paused", connection=caller),
+    "pause of a task": lambda manager, caller: manager.pause_task_async("other", connection=caller),
+    "limit of a queue": lambda manager, caller: caller.execute(SQL("set_limit_v1('queue', 'other', 1, null, false)")),
+    "limit of a task": lambda manager, caller: caller.execute(SQL("set_limit_v1('task', 'other', 1, null, false)")),
+    "limit that goes": lambda manager, caller: caller.execute(SQL("reset_limit_v1('queue', 'limited')")),
+}
+"""What people change that concerns no job of the worker."""
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_what_a_person_changes_in_an_open_transaction_stops_no_worker(
+    app: adjourn.App, bench: Bench, database: str, what: str
+) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    if what == "end of a pause":
+        await app.job_manager.pause_queue_async("paused")
+    elif what == "limit that goes":
+        await app.job_manager.set_limit_async(queue="limited", concurrency=1)
+    async with bench.working():
+        await bench.ended(await work.defer_async())
+        await asyncio.sleep(0.2)  # it has nothing to do, and its row says so soon
+        async with await psycopg.AsyncConnection.connect(database) as caller:
+            assert await CHANGES[what](app.job_manager, caller) is not None
+            for _ in range(3):
+                await bench.ended(await work.defer_async())
+            async with bench.working():  # one that registers meanwhile
+                await bench.ended(await work.defer_async())
 
 
 async def test_statements_of_callers_do_not_stop_a_worker(app: adjourn.App, bench: Bench, database: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.testing import InMemoryConnector
 from adjourn.workflows import Node, StoredWorkflow, Workflow
 from support.bench import Bench
@@ -749,3 +750,34 @@ async def test_the_jobs_of_a_workflow_are_listed(app: adjourn.App) -> None:
     assert await listed(status="succeeded", limit=1, after_id=mine[0]) == [mine[1]]
     assert await listed(id=others[2]) == []
     assert await app.job_manager.list_jobs_async(workflow_id=others[0]) == []
+
+
+async def test_a_chain_costs_one_round_trip_a_job_and_its_worker_ends_at_once(
+    app: adjourn.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else has to release the next job, and the worker need not look for what its own round trip has found."""
+    calls: list[str] = []
+    for name in ("exchange_async", "place_async"):
+        monkeypatch.setattr(AsyncWorkerManager, name, counted(name, calls))
+    names = [str(number) for number in range(40)]
+    flow = app.workflow()
+    flow.chain(*(app.tasks["run"].configure(task_kwargs={"name": name}) for name in names))
+    stored = await flow.defer_async()
+    async with asyncio.timeout(BOUND):
+        await app.run_worker_async(wait=False, fetch_job_polling_interval=10 * BOUND, install_signal_handlers=False)
+    assert ran(app) == names
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert state.status == "succeeded"
+    assert calls.count("exchange_async") <= len(names) + 5
+    assert calls.count("place_async") <= 2
+
+
+def counted(name: str, calls: list[str]) -> Callable[..., Any]:
+    """A method of the worker's that notes its calls."""
+    method = getattr(AsyncWorkerManager, name)
+
+    async def call(*arguments: Any, **options: Any) -> Any:
+        calls.append(name)
+        return await method(*arguments, **options)
+
+    return call

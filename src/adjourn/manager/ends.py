@@ -137,7 +137,7 @@ class EndsListener(Ends):
             session.close()
 
     def _wait(self, session: SyncSession) -> None:
-        """EndsWait until it is time to look, and tell meanwhile of ends."""
+        """Wait until it is time to look, and tell meanwhile of ends."""
         with self.lock:
             until = self._net.due_at if self._waits else self._idle_since + LINGER
         left = max(until - time.monotonic(), 0.0)

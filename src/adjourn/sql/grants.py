@@ -114,8 +114,6 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "insert, update (paused_at, pause_ends_at, paused_by, pause_reason) on {adjourn_schedules}",
             # What they have done. Nobody changes that.
             "select, insert on {adjourn_audit}",
-            # Workers are told that something is paused or has a limit.
-            "update (restricted) on {adjourn_workers}",
             # A job that is deleted by hand does not count for its unique key any more.
             "select, update on {adjourn_unique_keys}",
         ),

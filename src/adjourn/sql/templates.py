@@ -14,7 +14,6 @@
 ``@waiting_key``    advisory lock: which run notes that its job waits for others
 ``@forgetting_key``  advisory lock: which worker deletes old notes of what people did
 ``@healing_key``    advisory lock: which worker looks for what other programs may have left
-``@restricting_key``  advisory lock: who tells workers that something is paused or limited; shared by workers that register
 ``@ready``, ...     a number by its name, from `constants`
 ==================  ====================================================================
 
@@ -35,7 +34,7 @@ from adjourn.sql.constants import NUMBERS
 
 DEFAULT_SCHEMA = "adjourn"
 _MARK = re.compile(r"@([a-z]\w*)")
-_KEYS = ("placing", "electing", "migrating", "indexing", "ticking", "waiting", "forgetting", "restricting", "healing")
+_KEYS = ("placing", "electing", "migrating", "indexing", "ticking", "waiting", "forgetting", "healing")
 _ENDS = "_ends"
 _MAX_IDENTIFIER_BYTES = 63
 

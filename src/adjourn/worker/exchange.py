@@ -91,6 +91,7 @@ class Exchange:
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
         self._finds_expired = False
+        self._has_added_up = False
         self.traffic: Traffic = Traffic()
         """What its round trips carry."""
         self.flight: Flight | None = None
@@ -301,11 +302,13 @@ class Exchange:
             # Its last heartbeat is too old. If nobody has declared it dead, it keeps its jobs.
             await self._beat(manager)
             return False
-        placed = False
+        placed, had_added_up, self._has_added_up = False, self._has_added_up, False
         if exchanged.place and self._pace.may_place(now):
             attempt = await manager.place_async(PLACE_LIMIT)
             self._pace.has_placed(attempt.is_to_repeat, now)
-            placed = attempt.moved
+            self._has_added_up = not attempt.moved and not attempt.is_to_repeat
+            # A worker that does not wait may have nothing left to do now.
+            placed = attempt.moved or (self._has_added_up and not had_added_up and not self._options.wait)
         if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
@@ -316,6 +319,8 @@ class Exchange:
             return False
         if limit and not probing:
             self._pace.probe_next()
+            if exchanged.claimed:  # the next round trip stores the outcomes of those that end at once
+                await asyncio.sleep(0)
             return False
         has_work = len(self.slots) or len(self._outbox)
         is_empty = not exchanged.claimed and not exchanged.place and self._floors.is_whole

@@ -43,7 +43,7 @@ class AsyncResults(AsyncStatementRunner):
     """The waits of this process."""
 
     async def wait_for_job_async(self, job_id: int, timeout: float | None = None) -> Job:
-        """EndsWait until a job has ended, whether with success or without, and return it.
+        """Wait until a job has ended, whether with success or without, and return it.
 
         A job that is retried goes on until its last attempt has ended. Any number of callers may wait at once, for the
         same job or for different ones, in either form: one connection of the process hears of them all.
@@ -79,7 +79,7 @@ class AsyncResults(AsyncStatementRunner):
         return job
 
     async def wait_for_jobs_async(self, job_ids: Iterable[int], timeout: float | None = None) -> list[Job]:
-        """EndsWait until all of these jobs have ended, and return them in the order given. See `wait_for_job_async`.
+        """Wait until all of these jobs have ended, and return them in the order given. See `wait_for_job_async`.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class AsyncResults(AsyncStatementRunner):
         return [found[id_] for id_ in ids]
 
     async def wait_for_workflow_async(self, workflow_id: int, timeout: float | None = None) -> WorkflowState:
-        """EndsWait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job_async`.
+        """Wait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job_async`.
 
         Parameters
         ----------

@@ -44,7 +44,7 @@ class SyncResults(SyncStatementRunner):
     """The waits of this process."""
 
     def wait_for_job(self, job_id: int, timeout: float | None = None) -> Job:
-        """EndsWait until a job has ended, whether with success or without, and return it.
+        """Wait until a job has ended, whether with success or without, and return it.
 
         A job that is retried goes on until its last attempt has ended. Any number of callers may wait at once, for the
         same job or for different ones, in either form: one connection of the process hears of them all.
@@ -80,7 +80,7 @@ class SyncResults(SyncStatementRunner):
         return job
 
     def wait_for_jobs(self, job_ids: Iterable[int], timeout: float | None = None) -> list[Job]:
-        """EndsWait until all of these jobs have ended, and return them in the order given. See `wait_for_job`.
+        """Wait until all of these jobs have ended, and return them in the order given. See `wait_for_job`.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class SyncResults(SyncStatementRunner):
         return [found[id_] for id_ in ids]
 
     def wait_for_workflow(self, workflow_id: int, timeout: float | None = None) -> WorkflowState:
-        """EndsWait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job`.
+        """Wait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job`.
 
         Parameters
         ----------

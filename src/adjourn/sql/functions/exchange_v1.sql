@@ -207,8 +207,11 @@ begin
     end if;
 
     if p_limit > 0 then
-        select w.hungry, w.apart, w.restricted into v_hungry, v_was_apart, v_restricted from @schema.adjourn_workers w
-        where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
+        -- What people pause is not noted in the worker's row, which they would lock.
+        select w.hungry, w.apart, exists (select from @schema.adjourn_pauses)
+               or exists (select from @schema.adjourn_limits l where l.scope in ('queue', 'task') and (l.concurrency is not null or l.rates is not null))
+        into v_hungry, v_was_apart, v_restricted from @schema.adjourn_workers w
+        where w.id = p_worker and not w.dead and w.expires_at > now() for key share of w;
         v_alive := found;
         if v_alive then
             if v_restricted then

@@ -1,5 +1,5 @@
 -- Leave notes of tasks whose jobs were set aside and may go on: nothing that they belong to is paused, and a worker serves their queue; and of
--- pauses whose end is not noted. Tell the workers whether something is paused, if they do not know. Returns how many notes there are.
+-- pauses whose end is not noted. Returns how many notes there are.
 create function @schema.adjourn_heal_pauses_v1() returns integer
 language plpgsql as $$
 declare
@@ -24,8 +24,5 @@ begin
     end if;
     -- To note here itself when pauses end would be to wait for who places, and the other way round.
     insert into @schema.adjourn_open_limits (limit_id, limit_key) select 0, what from unnest(v_notes) what;
-    if exists (select from @schema.adjourn_workers w where w.restricted <> @schema.adjourn_is_restricted_v1()) then
-        perform @schema.adjourn_restrict_v1();
-    end if;
     return cardinality(v_notes);
 end $$;

@@ -1,4 +1,4 @@
--- A limit may have got other numbers than it had in p_old: have its waiting jobs looked at, and the workers told. Returns whether it has.
+-- A limit may have got other numbers than it had in p_old: have its waiting jobs looked at, and workers look. Returns whether it has.
 create function @schema.adjourn_limit_changed_v1(p_scope text, p_name text, p_old @schema.adjourn_limits) returns boolean
 language plpgsql as $$
 declare
@@ -9,10 +9,6 @@ begin
         return v_new.is_declared is distinct from p_old.is_declared;
     end if;
     perform @schema.adjourn_note_limit_v1(v_new.id);
-    if p_scope <> 'key' then
-        perform @schema.adjourn_restrict_v1();
-    else
-        perform @schema.adjourn_wake_v1(true, null);
-    end if;
+    perform @schema.adjourn_wake_v1(true, null);
     return true;
 end $$;

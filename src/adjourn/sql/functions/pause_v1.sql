@@ -9,8 +9,6 @@ declare
     v_ends_at timestamptz := coalesce(p_until, now() + make_interval(secs => p_seconds));
     v_changed text[];
 begin
-    -- Before any row, as all do who change what workers are told: else two of them could wait for each other.
-    perform pg_advisory_xact_lock(@restricting_key);
     if p_pause then
         with new as (
             insert into @schema.adjourn_pauses as p (scope, name, ends_at, paused_by, reason)
@@ -24,12 +22,14 @@ begin
         select coalesce(array_agg(new.name), '{}') into v_changed from new;
     else
         with gone as (
-            delete from @schema.adjourn_pauses p where p.scope = p_scope and p.name = any(p_names) returning p.name
+            delete from @schema.adjourn_pauses p where p.scope = p_scope and p.name = any(array(
+                select l.name from @schema.adjourn_pauses l where l.scope = p_scope and l.name = any(p_names) order by l.name for update
+            )) returning p.name
         )
         select coalesce(array_agg(gone.name), '{}') into v_changed from gone;
     end if;
     -- Who reads it notes when the pause ends, and sees to what has changed now.
     insert into @schema.adjourn_open_limits (limit_id, limit_key) select 0, p_scope || ':' || name from unnest(v_changed) name;
-    perform @schema.adjourn_restrict_v1();
+    perform @schema.adjourn_wake_v1(true, null);
     return query select unnest(v_changed);
 end $$;

@@ -10,23 +10,11 @@ declare
     v_queues text[];
     v_ids bigint[];
     v_ended integer;
-    v_restricted boolean;
 begin
     -- Jobs that are ready and can be claimed again are not counted, but who asks looks for jobs if there are any.
     v_ended := @schema.adjourn_end_pause_v1(p_what)::integer;
     if v_scope = 'schedule' then
         return 0;
-    end if;
-    v_restricted := @schema.adjourn_is_restricted_v1();
-    if exists (select from @schema.adjourn_workers w where w.restricted <> v_restricted) then
-        -- The pause has ended; or who paused did so in a transaction that does not see workers that have registered since it began. To wait for
-        -- the workers here could be to wait for each other; adjourn_heal_pauses_v1 tells those that this one passes over.
-        if pg_try_advisory_xact_lock(@restricting_key) then
-            v_restricted := @schema.adjourn_is_restricted_v1();
-            update @schema.adjourn_workers set restricted = v_restricted where id = any(array(
-                select w.id from @schema.adjourn_workers w where w.restricted <> v_restricted order by w.id for update skip locked
-            ));
-        end if;
     end if;
     if exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
         if @schema.adjourn_set_aside_v1(v_scope, v_name) then

@@ -4,9 +4,6 @@ language plpgsql as $$
 declare
     v_old @schema.adjourn_limits;
 begin
-    if p_scope <> 'key' then
-        perform pg_advisory_xact_lock(@restricting_key);  -- before any row, as adjourn_pause_v1 does
-    end if;
     select * into v_old from @schema.adjourn_limits l
     where l.scope = p_scope and l.name = p_name and not l.is_declared for update;
     if not found then

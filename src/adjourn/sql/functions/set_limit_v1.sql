@@ -12,9 +12,6 @@ begin
     if found and p_is_declared and v_old.declared = v_declared then
         return false;
     end if;
-    if p_scope <> 'key' then
-        perform pg_advisory_xact_lock(@restricting_key);  -- before any row, as adjourn_pause_v1 does
-    end if;
     insert into @schema.adjourn_limits as l (scope, name, concurrency, rates, is_declared, declared)
     values (p_scope, p_name, p_concurrency, p_rates, p_is_declared, v_declared)
     on conflict (scope, name) do update set

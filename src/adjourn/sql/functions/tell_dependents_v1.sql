@@ -1,5 +1,5 @@
--- Jobs have ended that others wait for, or whose workflow counts them. Who waits for no one else is released here, so that a chain
--- needs nobody who places; all other ends are noted, and added up by the worker that places jobs.
+-- Jobs have ended that others wait for, or whose workflow counts them. Who waits for no one else is released here, and workflows that go on are
+-- told, so that a chain needs nobody who places; all other ends are noted, and added up by the worker that places jobs.
 --   p_jobs, p_ids, p_statuses, p_is_callers: as adjourn_end_v1 takes them. The status of a job that was cancelled is 'needless' if nothing
 --     is wrong because of that: it was to run if others failed, and none has; or it waits for such a job.
 -- Returns the ids of jobs that are ready because of it.
@@ -45,13 +45,27 @@ begin
         update @schema.adjourn_jobs j set
             pending = 0, ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id between free.id and free.id returning j.id, j.hold
+    ), left_ as materialized (
+        select t.* from told t where not exists (select from free where free.id = t.id)
+    ), flow as materialized (
+        select e.workflow_id as id, count(*) as ended, count(*) filter (where e.status in ('failed', 'aborted')) as failed,
+               count(*) filter (where e.status = 'cancelled') as cancelled
+        from ended e where e.workflow_id is not null group by e.workflow_id
+    ), going_on as materialized (
+        -- Where something is noted anyway, it is cheaper to note this as well. What the end of a workflow means is for who adds up.
+        select w.id from (select * from flow order by flow.id) f cross join lateral (
+            select w.id from @schema.adjourn_workflows w where w.id = f.id and w.remaining > f.ended and not w.is_cancelled for update skip locked
+        ) w
+        where not p_is_callers and v_large = '{}' and not exists (select from left_)
+    ), counted as (
+        update @schema.adjourn_workflows w set
+            remaining = w.remaining - f.ended, failed = w.failed + f.failed, cancelled = w.cancelled + f.cancelled
+        from flow f where w.id between f.id and f.id and exists (select from going_on g where g.id = f.id)
     ), noted as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed, cancelled, needless, in_run, reason)
-        select t.id, t.ended, t.failed, 0, t.needless, t.in_run, t.reason from told t where not exists (select from free where free.id = t.id)
+        select l.id, l.ended, l.failed, 0, l.needless, l.in_run, l.reason from left_ l
         union all
-        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')), count(*) filter (where e.status = 'cancelled'), 0, 0, null
-        from ended e
-        where e.workflow_id is not null group by e.workflow_id
+        select f.id, f.ended, f.failed, f.cancelled, 0, 0, null from flow f where not exists (select from going_on g where g.id = f.id)
     ), noted_large as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed, needless, reason, is_parent)
         select e.id, 1, (e.status <> 'succeeded')::integer, (e.status = 'needless')::integer, e.reason, true from ended e where e.id = any(v_large)

@@ -22,7 +22,6 @@ create table @schema.adjourn_workers (
     queues text[],                                    -- null: every queue
     hungry boolean not null default false,            -- wants to be notified of new jobs
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
-    restricted boolean not null default false,        -- something is paused, or a queue or task has a limit: see adjourn_admit_v1
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     is_done boolean,                                  -- it has no jobs, as it has said, and its row is about to be deleted
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
@@ -391,12 +390,10 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/pass_on_v1.sql
 
 -- Limits and pauses
-\ir ../functions/is_restricted_v1.sql
-\ir ../functions/restrict_v1.sql
 \ir ../functions/unserved_v1.sql
 \ir ../functions/paused_kinds_v1.sql
 \ir ../functions/free_kinds_v1.sql
-\ir ../functions/restrict_new_v1.sql
+\ir ../functions/greet_worker_v1.sql
 \ir ../functions/note_limit_v1.sql
 \ir ../functions/limit_changed_v1.sql
 \ir ../functions/set_limit_v1.sql
@@ -429,10 +426,10 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/lacks_place_v1.sql
 \ir ../functions/refused_v1.sql
 \ir ../functions/admit_v1.sql
-create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
-for each row when (not new.dead) execute function @schema.adjourn_restrict_new_v1();
+create trigger adjourn_workers_greeted before insert on @schema.adjourn_workers
+for each row when (not new.dead) execute function @schema.adjourn_greet_worker_v1();
 -- Always: also in a session with session_replication_role = replica, which a role may begin with.
-alter table @schema.adjourn_workers enable always trigger adjourn_workers_restricted;
+alter table @schema.adjourn_workers enable always trigger adjourn_workers_greeted;
 
 -- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
 \ir ../functions/start_v1.sql
