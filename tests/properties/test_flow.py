@@ -984,6 +984,12 @@ BREAKS = {
         "count(*) filter (where e.status = 'cancelled')",
         "0",
     ),
+    "an end that its workflow was told is noted as well": (
+        "tell_dependents",
+        "where not exists (select from going_on g where g.id = f.id)",
+        "where true",
+    ),
+    "a workflow is told of its last end, and nobody ends it": ("tell_dependents", "w.remaining > f.ended and", ""),
     "who waits for a job that was not needed counts as cancelled": (
         "arrive",
         "s.failed > s.needless as has_failed",
