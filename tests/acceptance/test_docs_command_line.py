@@ -26,6 +26,7 @@ HEAD = """<!-- not run: tests/acceptance/test_docs_command_line.py compares comm
 
 `adjourn` runs workers, applies the schema, and shows and changes jobs. This page shows what `--help` prints for each command.
 Most flags have an environment variable, which the help names. A flag wins over its variable, and the variable over the app.
+Wherever seconds are asked for, a time with units is taken too: `10m`, `1h30m` or `2d`.
 """
 TABLE = """
 ## The options of a worker

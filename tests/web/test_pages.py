@@ -70,7 +70,7 @@ def test_a_queue_is_paused_and_resumed(app: adjourn.App, client: TestClient) -> 
 
 
 def test_a_pause_is_told_with_its_end_its_reason_and_who_did_it(app: adjourn.App, client: TestClient) -> None:
-    fields = {"queue": "mail", "seconds": "7200", "reason": "the <b>printer</b> burns"}
+    fields = {"queue": "mail", "seconds": "2h", "reason": "the <b>printer</b> burns"}
     done = client.post("/do/queue.pause", data=fields, headers=SAME_SITE)
     assert "Queue mail is paused for 2 h." in done.text
     assert "&lt;b&gt;printer" in done.text

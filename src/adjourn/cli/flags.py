@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import enum
-import math
 import re
 import sys
 import textwrap
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 import attrs
 
 from adjourn._domain.addresses import address_of
+from adjourn._domain.durations import duration_of
 from adjourn._domain.options import Option
 from adjourn._domain.spelling import closest, hint
 from adjourn._domain.time_checks import MAX_SECONDS, check_aware
@@ -295,22 +295,20 @@ def number(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Read a duration in seconds, from zero to a hundred years."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and {MAX_SECONDS:,}")
-    return number
+    """Read a duration, such as ``90``, ``10m`` or ``1h30m``, from zero to a hundred years."""
+    return _duration(text, above_zero=False)
 
 
 def some_seconds(text: str) -> float:
-    """Read a duration in seconds above zero, up to a hundred years."""
-    number = seconds(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time at all: pass a number of seconds above 0")
-    return number
+    """Read such a duration above zero."""
+    return _duration(text, above_zero=True)
+
+
+def _duration(text: str, *, above_zero: bool) -> float:
+    try:
+        return duration_of(text, MAX_SECONDS, above_zero=above_zero)
+    except InvalidOption as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def address(text: str) -> tuple[str, int]:

@@ -25,8 +25,8 @@ CHANGES = ("priority", "move_to", "at", "now")
 PAUSED = ("queue", "task", "schedule", "periodic_id")
 PAUSE_OPTIONS = ("for", "until", "reason")
 TIMES = ("finished_after", "finished_before", "at", "until")
-SECONDS = ("for",)
-NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
+SECONDS = ("for", "delay")
+NUMBERS = ("id", "worker_id", "workflow_id", "limit")
 FLAGS = ("live_only", "now", "abort")
 
 USAGES = {
@@ -57,13 +57,13 @@ USAGES = {
     ),
     "list_pauses": ("", "list paused queues, tasks and schedules: since when, until when, by whom and why"),
     "pause": (
-        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID] [for=SECONDS | until=TIME] [reason=TEXT]",
+        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID] [for=TIME | until=TIME] [reason=TEXT]",
         "start no more jobs of a queue or a task, or defer no ticks of a schedule",
     ),
     "resume": ("queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]", "start or defer them again"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
     "retry": (
-        "ID... | FILTER=VALUE... [delay=SECONDS | at=TIME] [yes]",
+        "ID... | FILTER=VALUE... [delay=TIME | at=TIME] [yes]",
         f"run jobs again; filters: {', '.join(DELETE_FILTERS)}",
     ),
     "change": (
@@ -129,7 +129,7 @@ def _value(name: str, text: str) -> Any:
             raise UsageError(f"{name}={error}") from None
     if name in SECONDS:
         try:
-            return flags.some_seconds(text)
+            return flags.seconds(text) if name == "delay" else flags.some_seconds(text)
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"{name}={error}") from None
     if name in FLAGS:

@@ -36,9 +36,9 @@ def add_command(commands: Any, name: str, help_text: str, description: str) -> N
         parser.add_argument(
             "--for",
             dest="seconds",
-            metavar="SECONDS",
+            metavar="TIME",
             type=flags.some_seconds,
-            help="end the pause after so long; default: no end",
+            help="end the pause after so long, in seconds or as 10m, 1h30m or 2d; default: no end",
         )
         parser.add_argument(
             "--until",

@@ -51,7 +51,7 @@ waits for one of {reasons}, where task is a worker that knows its task. live_onl
 
 `retry`, `change`, `cancel` and `delete` with filters only count the jobs that match, until you add yes. Without a status, the jobs that
 failed match. error=Timeout is in the class or the message of the last error; finished_after=2030-12-31T23:59+01:00 is a time with its
-offset from UTC, and so is at=..., before which the jobs do not run; delay is in seconds. `change` gives jobs that wait another priority=5,
+offset from UTC, and so is at=..., before which the jobs do not run; delay and for are seconds, or a time such as 10m or 1h30m. `change` gives jobs that wait another priority=5,
 another queue by move_to=slow, another time by at=..., or has them run at once by now=yes.
 
 A workflow is running, succeeded, failed or cancelled. A rate is NUMBER/SECONDS, as in rate=10/60, or several: rate=10/1,1000/3600. What
@@ -68,7 +68,7 @@ examples:
   adjourn shell change queue=mail task=shop.news priority=-5 move_to=slow yes
   adjourn shell list_workflows status=failed
   adjourn shell set_limit queue=mail concurrency=5 rate=100/60
-  adjourn shell pause queue=mail for=3600 reason="the mail server is down"
+  adjourn shell pause queue=mail for=1h reason="the mail server is down"
 """
 
 

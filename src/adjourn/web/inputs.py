@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from adjourn._domain.checks import check_name
+from adjourn._domain.durations import duration_of
 from adjourn.exceptions import InvalidOption
 from adjourn.web.problems import BadInput
 
@@ -111,6 +112,20 @@ class Inputs:
         """
         text = self.text(name, most=40).strip()
         return default if not text else _number(name, text, least, most)
+
+    def duration(self, name: str, *, most: float) -> float | None:
+        """Return the seconds of a span of time, such as ``10m`` or ``1h30m``; None for an absent or empty one.
+
+        Raises
+        ------
+        BadInput
+            If it is none, or longer.
+        """
+        text = self.text(name, most=40).strip()
+        try:
+            return duration_of(text, most, above_zero=True) if text else None
+        except InvalidOption as error:
+            raise BadInput(name, f"{error}.") from None
 
     def moment(self, name: str, zone: datetime.tzinfo = datetime.UTC) -> datetime.datetime | None:
         """Return a time, in this zone if it has no offset; None for an absent or empty one.

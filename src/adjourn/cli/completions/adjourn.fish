@@ -161,7 +161,7 @@ complete -c adjourn -n '_shtab_adjourn_using pause' -s q -l queue -x -d 'a queue
 complete -c adjourn -n '_shtab_adjourn_using pause' -s t -l task -x -d 'the name of a task; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l schedule -x -d 'the schedules of a periodic task, of which no tick is deferred; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l periodic-id -x -d 'with --schedule: only the schedule with this periodic_id'
-complete -c adjourn -n '_shtab_adjourn_using pause' -l for -x -d 'end the pause after so long; default: no end'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l for -x -d 'end the pause after so long, in seconds or as 10m, 1h30m or 2d; default: no end'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l until -x -d 'end it at a time with its offset from UTC, by the database'"'"'s clock'
 complete -c adjourn -n '_shtab_adjourn_using pause' -l reason -x -d 'why, for those who look at what is paused'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a resume -d 'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'

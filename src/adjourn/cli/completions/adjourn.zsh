@@ -152,7 +152,7 @@ _shtab_adjourn_pause_options=(
   "*"{-t,--task}"[the name of a task\; may be repeated]:TASK:"
   "*--schedule[the schedules of a periodic task, of which no tick is deferred\; may be repeated]:TASK:"
   "--periodic-id[with --schedule\: only the schedule with this periodic_id]:ID:"
-  "--for[end the pause after so long\; default\: no end]:SECONDS:"
+  "--for[end the pause after so long, in seconds or as 10m, 1h30m or 2d\; default\: no end]:TIME:"
   "--until[end it at a time with its offset from UTC, by the database\'s clock]:TIME:"
   "--reason[why, for those who look at what is paused]:TEXT:"
 )

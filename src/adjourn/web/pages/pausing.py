@@ -24,7 +24,7 @@ def pause(view: View, scope: Scope) -> Done:
         If it is paused already, which the form did not know: it would take the end and the reason of somebody else's pause away.
     """
     name = view.form.known_name(scope)
-    seconds = view.form.number("seconds", least=1, most=LONGEST)
+    seconds = view.form.duration("seconds", most=LONGEST)
     reason = view.form.text("reason", most=LONGEST_REASON).strip() or None
     change = view.manager.pause_queue if scope == "queue" else view.manager.pause_task
     if not view.form.text("again"):
