@@ -102,6 +102,7 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
     """Tell of the ends of this transaction those that wait for these jobs; return the jobs that are ready because of it."""
     ends, tables.ends = tables.ends, []
     told: dict[int, Arrival] = {}
+    flows: dict[int, Arrival] = {}
 
     def tell(id_: int, job: JobRow, status: str) -> None:
         before = told.get(id_, Arrival())
@@ -124,13 +125,28 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
                     told[child_id] = attrs.evolve(before, in_run=before.in_run + 1)
         if job.workflow_id is not None:
             failed, cancelled = status in ("failed", "aborted"), status in ("cancelled", "deleted")
-            tables.arrive(job.workflow_id, Arrival(1, int(failed), cancelled=int(cancelled)))
+            before = flows.get(job.workflow_id, Arrival())
+            flows[job.workflow_id] = Arrival(
+                before.ended + 1, before.failed + failed, cancelled=before.cancelled + cancelled
+            )
     released = []
     for id_, each in sorted(told.items(), key=lambda item: item[0]):
         child = tables.jobs.get(id_)
         if not is_callers and child is not None and _is_released(child, each):
             hold = first_hold(tables, child.scheduled_at, child.lock)
             released.append(tables.change(child, pending=0, hold=hold, ready_at=tables.now))
+        else:
+            tables.arrive(id_, each)
+    is_direct = not is_callers and len(released) == len(told)
+    for id_, each in flows.items():
+        flow = tables.workflows.get(id_)
+        if is_direct and flow is not None and flow.remaining > each.ended and not flow.is_cancelled:
+            tables.workflows[id_] = attrs.evolve(
+                flow,
+                remaining=flow.remaining - each.ended,
+                failed=flow.failed + each.failed,
+                cancelled=flow.cancelled + each.cancelled,
+            )
         else:
             tables.arrive(id_, each)
     if is_callers and ends:
