@@ -102,6 +102,14 @@ def test_nobody_is_called_who_is_busy_or_does_not_listen(fleet: Fleet) -> None:
     assert fleet.defer() == set()
 
 
+def test_one_that_was_busy_and_finds_too_little_is_called_again(fleet: Fleet) -> None:
+    worker = fleet.idle()
+    assert fleet.look(worker, limit=2, busy=True) == []
+    assert fleet.defer() == {worker}
+    assert len(fleet.look(worker, limit=2, busy=True)) == 1
+    assert fleet.defer() == {worker}
+
+
 def test_one_that_was_called_and_has_no_room_passes_it_on(fleet: Fleet) -> None:
     full, other = fleet.idle(), fleet.idle()
     fleet.defer()

@@ -82,8 +82,9 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
         picked = asked.best(tables, Hold.READY, asked.limit)
         if asked.probe or asked.tasks is not None:
             picked = _with_unknown(tables, asked, picked, claim)
-        claim.is_to_repeat = not worker.hungry and asked.listens and len(picked) < asked.limit
-        if claim.is_to_repeat or (worker.hungry and (asked.busy or not asked.listens)):
+        finds_too_little = len(picked) < asked.limit
+        claim.is_to_repeat = not worker.hungry and asked.listens and finds_too_little
+        if claim.is_to_repeat or (worker.hungry and ((asked.busy and not finds_too_little) or not asked.listens)):
             is_hungry = claim.is_to_repeat
     more = _of_batches(tables, asked, picked) if apart is None else []
     picked += more

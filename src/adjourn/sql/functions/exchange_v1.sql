@@ -6,7 +6,7 @@
 --     for never; null instead of the arrays if nothing is stored.
 --   p_back: the jobs to be put back, or null for none; adjourn_put_back_v1 describes them.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
---   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
+--   p_busy: the worker has been saturated for a while and need not be notified of new jobs, unless it finds too few now.
 --   p_probe: look also for jobs that are due or not placed yet, for jobs to run apart, and for locks without a head.
 --   p_concurrency, p_running: how many jobs the worker can run at once, and how many it has. What is claimed beyond that
 --     waits in the worker, so if that dies, nobody knows whether it had begun.
@@ -268,7 +268,7 @@ begin
                     -- commit.
                     update @schema.adjourn_workers set hungry = true where id = p_worker;
                     v_repeat := true;
-                elsif v_hungry and (p_busy or not p_listens) then
+                elsif v_hungry and (p_busy and cardinality(v_picked) >= p_limit or not p_listens) then
                     update @schema.adjourn_workers set hungry = false where id = p_worker;
                 end if;
             end if;
