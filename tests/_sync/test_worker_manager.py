@@ -13,7 +13,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, dump_outcomes
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, Suspended, dump_outcomes
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.types import Statement
@@ -142,6 +142,23 @@ def test_a_job_that_is_to_run_again_is_not_aborted_for_an_earlier_request(
     app.job_manager.retry_job_by_id(job_id)
     (job,) = claim(manager, worker).jobs
     assert (job.id, job.abort_requested, job.attempts) == (job_id, False, 1)
+
+
+@pytest.mark.parametrize("how", ["retried", "sleeps", "waits"])
+def test_a_job_that_was_asked_to_end_as_its_run_ended_does_not_wait(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int, how: str
+) -> None:
+    job_id = app.configure_task("any").defer()
+    (job,) = claim(manager, worker).jobs
+    assert app.job_manager.cancel_job_by_id(job_id, abort=True)
+    outcome: Outcome = {
+        "retried": Retried(job_id, job.claim, retry_in=3600),
+        "sleeps": Suspended(job_id, job.claim, seconds=3600),
+        "waits": Suspended(job_id, job.claim, seconds=None, event="e"),
+    }[how]
+    claim(manager, worker, 0, (outcome,))
+    (job,) = claim(manager, worker).jobs
+    assert (job.id, job.abort_requested) == (job_id, True)
 
 
 def test_nobody_is_declared_dead_just_after_the_server_has_started(

@@ -157,6 +157,13 @@ def _read(row: Row) -> Row:
     return row | {name: stored_json(row[name]) for name in ("error", "result") if row.get(name) is not None}
 
 
+def _due_again(tables: Tables, job: JobRow, row: Row) -> datetime.datetime | None:
+    """Return when a job is due again. One that was asked to end while its run ended runs at once, which ends it."""
+    at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
+    is_late = (at is not None and at > tables.now) or row.get("event") is not None
+    return tables.now if job.abort_requested and is_late else at
+
+
 def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
     """Put jobs back that are to be run again; return their ids, and the locks that they leave without a head."""
     freed = []
@@ -177,7 +184,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
                 job,
                 worker_id=None,
                 started_at=None,
-                scheduled_at=due_at(tables, None, row.get("retry_in")),
+                scheduled_at=_due_again(tables, job, row),
                 awaited_event=row.get("event"),
                 losses=0,
                 doubts=0,
@@ -192,7 +199,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             hold = Hold.UNKNOWN if is_head else job.hold
             tables.change(job, worker_id=None, started_at=None, hold=hold, unknown_since=since)
             continue
-        scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
+        scheduled_at = _due_again(tables, job, row)
         lock = row.get("lock", job.lock)
         hold = first_hold(tables, scheduled_at, lock)
         if hold == Hold.UNPLACED and lock == job.lock:

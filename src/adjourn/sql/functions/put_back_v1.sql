@@ -44,13 +44,15 @@ begin
         );
     end if;
     with outcome as materialized (
-        select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as due_at
+        select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as told_at
         from json_to_recordset(p_back) o(
             id bigint, claim integer, outcome text, error text,
             retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text, event text, for_jobs boolean
         )
     ), mine as materialized (
-        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row
+        -- One that was asked to end while its run ended runs again at once, which ends it.
+        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row,
+               case when j.abort_requested and (o.told_at > now() or o.event is not null) then now() else o.told_at end as due_at
         from outcome o join @schema.adjourn_jobs j on j.id between o.id and o.id and j.claim = o.claim
         where (o.id in (select unnest(v_mine))) is true
     ), handed_back as (
