@@ -125,6 +125,15 @@ def test_details_are_told_on_demand(app: adjourn.App, typed: Typed) -> None:
     assert {"7", "l", "q", *when.astimezone().isoformat(" ", "seconds").split()} <= set(row)
 
 
+def test_details_have_the_last_error(app: adjourn.App, typed: Typed, observer: psycopg.Connection) -> None:
+    job_id, _ = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"})
+    fail(observer, job_id)
+    header, first, second = typed("list_jobs details")
+    assert header[-1] == "error"
+    assert first[-3:-1] == ["builtins.ValueError:", "\\x1b[31mno"]
+    assert second[-1] == "-"
+
+
 def test_long_lists_come_in_pages(app: adjourn.App, typed: Typed) -> None:
     ids = app.tasks["mail"].batch_defer(*({"to": str(number)} for number in range(5)))
     seen, line = [], "list_jobs limit=2"

@@ -82,7 +82,8 @@ class Screen:
     def jobs(self, jobs: Iterable[Job], *, details: bool) -> None:
         """Print jobs, one a row."""
         columns = JOB_DETAILS if details else JOB_COLUMNS
-        self._table(columns, ([getattr(job, column) for column in columns] for job in jobs))
+        rows = ([getattr(job, column) for column in columns] + [_last_error(job)] * details for job in jobs)
+        self._table((*columns, "error") if details else columns, rows)
 
     def counts(self, rows: Iterable[Row]) -> None:
         """Print counts of jobs, as `JobManager.list_queues` and similar methods return them."""
@@ -191,6 +192,14 @@ def _progress(progress: Progress) -> str:
         share = f" ({progress.current / progress.total:.0%})" if progress.total > 0 else ""
         text += f" of {progress.total:g}{share}"
     return text if progress.message is None else f"{text}: {progress.message}"
+
+
+def _last_error(job: Job) -> str | None:
+    """Return the class of the last error of a job, and the first line of its message."""
+    if not job.errors:
+        return None
+    exception, message = (str(job.errors[-1].get(name) or "") for name in ("exception", "message"))
+    return f"{exception}: {message.partition(chr(10))[0]}"
 
 
 def _rates(limit: LimitState) -> str | None:
