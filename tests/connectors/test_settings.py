@@ -270,13 +270,23 @@ async def test_who_exceeds_a_limit_of_a_role_hears_which_one_and_what_to_do(
     assert f"`alter role ... set {limit} = 0`" in str(caught.value)
 
 
+def unlimited(dsn: str) -> psycopg.Connection:
+    """Connect without the limits of the role."""
+    connection = psycopg.connect(dsn, autocommit=True)
+    connection.execute("set idle_in_transaction_session_timeout = 0")
+    if connection.info.server_version >= 170_000:
+        connection.execute("set transaction_timeout = 0")
+    connection.autocommit = False
+    return connection
+
+
 def exceed_blocking(app: adjourn.App, pair: Pair, dsn: str, how: str) -> None:
     """Do by blocking calls what a limit of 0.1 seconds ends."""
     assert pair.connect is not None
     task = app.tasks["grüßen"]
     with (
         app.open(),
-        psycopg.connect(dsn, options="-c idle_in_transaction_session_timeout=0 -c transaction_timeout=0") as other,
+        unlimited(dsn) as other,
     ):
         if how == "too slow":
             app.connector.execute_query("SELECT count(*) AS n FROM pg_sleep(30)")
@@ -296,7 +306,7 @@ async def exceed_async(app: adjourn.App, pair: Pair, dsn: str, how: str) -> None
     """Do by awaited calls what a limit of 0.1 seconds ends."""
     assert pair.connect_async is not None
     task = app.tasks["grüßen"]
-    with psycopg.connect(dsn, options="-c idle_in_transaction_session_timeout=0 -c transaction_timeout=0") as other:
+    with unlimited(dsn) as other:
         async with app.open_async():
             if how == "too slow":
                 await app.connector.execute_query_async("SELECT count(*) AS n FROM pg_sleep(30)")
