@@ -293,9 +293,10 @@ class Exchange:
             self._contact.serves()
             if self.slots.is_stopping and not len(self.executor) and self._has_to_leave(now):
                 return True
-            await self._sleep(None)
+            await self._sleep(None, has_room=False)
             return False
         probing = limit > 0 and self._pace.is_to_probe(now)
+        stores = self._outbox.is_due
         exchanged = await self._exchange(manager, limit, probing, now)
         self._contact.serves()
         if not exchanged.alive:
@@ -307,8 +308,13 @@ class Exchange:
             attempt = await manager.place_async(PLACE_LIMIT)
             self._pace.has_placed(attempt.is_to_repeat, now)
             self._has_added_up = not attempt.moved and not attempt.is_to_repeat
-            # A worker that does not wait may have nothing left to do now.
-            placed = attempt.moved or (self._has_added_up and not had_added_up and not self._options.wait)
+            placed = attempt.moved
+            if self._has_added_up and not self._options.wait:
+                # It may have nothing left to do now. If that was in vain before, others hold what there is, or note more.
+                placed = stores or not had_added_up
+                self._pace.has_placed(not placed, now)
+        elif probing and not exchanged.place:
+            self._pace.has_placed(False, now)  # others have done so
         if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
@@ -436,8 +442,8 @@ class Exchange:
 
     # Time, and the connection
 
-    async def _sleep(self, due_in: float | None) -> None:
-        """Wait until woken, until the next job is due, or for the polling interval."""
+    async def _sleep(self, due_in: float | None, *, has_room: bool = True) -> None:
+        """Wait until woken, until the next job is due, or for the polling interval. A worker without room places no jobs."""
         longest = self._options.fetch_job_polling_interval
         if due_in is not None:
             longest = min(longest, max(due_in, SHORTEST_WAIT))
@@ -446,7 +452,7 @@ class Exchange:
         if self.slots.apart.is_clearing:
             longest = min(longest, CLEARING_INTERVAL)
         deadlines = (self._outbox.due_at, self._doubt.look_at, self._leave_at, self._floors.due_at)
-        timeout = self._pace.wait(longest, deadlines)
+        timeout = self._pace.wait(longest, deadlines, places=has_room)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._wake.wait()

@@ -75,7 +75,7 @@ class ExchangePace:
 
     # Waiting
 
-    def wait(self, longest: float, deadlines: Iterable[float | None]) -> float:
+    def wait(self, longest: float, deadlines: Iterable[float | None], *, places: bool) -> float:
         """Return the seconds to wait for a reason to exchange.
 
         Parameters
@@ -84,8 +84,10 @@ class ExchangePace:
             The most seconds.
         deadlines
             When something else is to be done, by the monotonic clock; None for what is not.
+        places
+            Whether the worker would place jobs.
         """
         if self._confirmations:
             longest = min(longest, self._confirmations.popleft())
-        times = [at for at in (self._place_at, *deadlines) if at is not None]
+        times = [at for at in (self._place_at if places else None, *deadlines) if at is not None]
         return min(longest, max(min(times) - time.monotonic(), SHORTEST_WAIT)) if times else longest
