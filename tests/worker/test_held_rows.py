@@ -427,6 +427,34 @@ async def test_a_worker_that_does_not_wait_ends_though_a_person_holds_what_there
         assert (await manager.get_workflow_async(stored.id)).finished_at is not None
 
 
+async def test_a_defer_of_what_an_open_transaction_is_storing_waits_for_ten_seconds_at_most(
+    app: adjourn.App, database: str
+) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    alike = [
+        work.configure(queueing_lock="lock"),
+        work.configure(queueing_lock="lock", priority=1, expires_in=60),
+        work.configure(unique=adjourn.Unique(key="key")),
+    ]
+    async with await psycopg.AsyncConnection.connect(database) as caller:
+        for deferrer in (alike[0], alike[2]):
+            await app.job_manager.defer_job_async(deferrer.job, connection=caller)
+        async with asyncio.timeout(25):
+            answers = await asyncio.gather(
+                *(deferrer.defer_async() for deferrer in alike),
+                app.job_manager.batch_defer_jobs_async([alike[0].job, work.configure(queueing_lock="other").job]),
+                return_exceptions=True,
+            )
+        for answer in answers:
+            assert isinstance(answer, ConnectorException)
+            assert "whose transaction takes long" in str(answer)
+        await caller.rollback()
+    assert await alike[0].defer_async()
+    assert await alike[2].defer_async()
+
+
 async def test_statements_of_callers_do_not_stop_a_worker(app: adjourn.App, bench: Bench, database: str) -> None:
     """Whatever a caller's transaction does with the jobs of a worker, that worker's other jobs end."""
     release = asyncio.Event()
