@@ -18,8 +18,7 @@ Limits = Mapping[tuple[Scope, str], Limit]
 async def declare_limits(app: AppLike) -> Limits:
     """Store the limits of the app's tasks and queues. Return those that another transaction holds, which are not stored."""
     if declared := app.declared_limits():
-        held: Limits = await app.job_manager.limits.declare_async(declared)
-        return held
+        return await app.job_manager.limits.declare_async(declared)
     return {}
 
 
