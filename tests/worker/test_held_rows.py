@@ -394,13 +394,14 @@ async def test_a_worker_that_does_not_wait_ends_though_a_person_holds_what_there
 
     manager = app.job_manager
     kept: list[int] = []
+    flow_id = 0
     if what == "pause":
         kept = [await work.configure(queue="paused").defer_async()]
         await manager.pause_queue_async("paused")
     elif what == "workflow":
         flow = app.workflow()
         flow.add(work)
-        stored = await flow.open_async()
+        flow_id = (await flow.open_async()).id
     else:
         task = work.configure(lock="lock") if what == "lock" else limited
         await task.defer_async()
@@ -409,7 +410,7 @@ async def test_a_worker_that_does_not_wait_ends_though_a_person_holds_what_there
         if what == "pause":
             assert await manager.resume_queue_async("paused", connection=caller)
         elif what == "workflow":
-            more = app.workflow(extends=stored.id)
+            more = app.workflow(extends=flow_id)
             more.add(work)
             await more.defer_async(connection=caller)
         else:
@@ -422,9 +423,9 @@ async def test_a_worker_that_does_not_wait_ends_though_a_person_holds_what_there
     await bench.drain()
     assert [await bench.status(job_id) for job_id in kept] == ["succeeded"] * len(kept)
     if what == "workflow":
-        assert await manager.close_workflow_async(stored.id)
+        assert await manager.close_workflow_async(flow_id)
         await bench.drain()
-        assert (await manager.get_workflow_async(stored.id)).finished_at is not None
+        assert (await manager.get_workflow_async(flow_id)).finished_at is not None
 
 
 async def test_a_defer_of_what_an_open_transaction_is_storing_waits_for_ten_seconds_at_most(
