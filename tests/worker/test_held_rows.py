@@ -332,6 +332,130 @@ async def test_what_a_person_changes_in_an_open_transaction_stops_no_worker(
                 await bench.ended(await work.defer_async())
 
 
+@pytest.mark.parametrize("how", ["it was stored before", "it is new", "by a program whose app is not open"])
+async def test_a_limit_that_an_open_transaction_changes_keeps_no_worker_from_starting(
+    app: adjourn.App, bench: Bench, database: str, how: str
+) -> None:
+    told: list[events.LimitsHeldUp] = []
+    app.events.subscribe(events.LimitsHeldUp, told.append)
+    manager = app.job_manager
+
+    async def numbers() -> list[int | None]:
+        return [limit.concurrency for limit in await manager.list_limits_async() if limit.name == "shared"]
+
+    def declare(app: adjourn.App, name: str, concurrency: int) -> Any:
+        @app.task(name=name, limits=adjourn.Limit(key="tenant", concurrency=concurrency, name="shared"))
+        async def work(tenant: str) -> None: ...
+
+        return work
+
+    if how == "it was stored before":
+        await manager.limits.declare_async({("key", "shared"): adjourn.Limit(concurrency=1)})
+    limited = declare(app, "work", 2)
+
+    @app.task
+    async def other() -> None: ...
+
+    async with await psycopg.AsyncConnection.connect(database) as caller:
+        if how == "by a program whose app is not open":
+            closed = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=database))
+            await declare(closed, "theirs", 3).configure(queue="theirs", connection=caller).defer_async(tenant="a")
+        else:
+            await caller.execute(
+                SQL(
+                    "set_limit_v1('key', 'shared', 1, null, true)"
+                    if how == "it is new"
+                    else "set_limit_v1('key', 'shared', 3, null, true)"
+                )
+            )
+        await other.defer_async()
+        await bench.drain()
+        assert [event.limits for event in told] == [("key shared",)]
+        async with bench.working(queues=["default"]):
+            await bench.ended(await other.defer_async())
+            await caller.commit()
+
+            async def is_stored() -> bool:
+                return await numbers() == [2]
+
+            await bench.until(is_stored)
+            await bench.ended(await limited.defer_async(tenant="a"))
+
+
+@pytest.mark.parametrize("what", ["pause", "workflow", "lock", "limit"])
+async def test_a_worker_that_does_not_wait_ends_though_a_person_holds_what_there_is_to_place(
+    app: adjourn.App, bench: Bench, database: str, what: str
+) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    @app.task(limits=adjourn.Limit(concurrency=1))
+    async def limited() -> None: ...
+
+    manager = app.job_manager
+    kept: list[int] = []
+    flow_id = 0
+    if what == "pause":
+        kept = [await work.configure(queue="paused").defer_async()]
+        await manager.pause_queue_async("paused")
+    elif what == "workflow":
+        flow = app.workflow()
+        flow.add(work)
+        flow_id = (await flow.open_async()).id
+    else:
+        task = work.configure(lock="lock") if what == "lock" else limited
+        await task.defer_async()
+        kept = [await task.defer_async()]
+    async with await psycopg.AsyncConnection.connect(database) as caller:
+        if what == "pause":
+            assert await manager.resume_queue_async("paused", connection=caller)
+        elif what == "workflow":
+            more = app.workflow(extends=flow_id)
+            more.add(work)
+            await more.defer_async(connection=caller)
+        else:
+            assert await manager.change_jobs_async(kept, priority=1, connection=caller) == kept
+        other = await work.defer_async()
+        await bench.drain()
+        assert await bench.status(other) == "succeeded"
+        assert [await bench.status(job_id) for job_id in kept] == ["todo"] * len(kept)
+        await caller.commit()
+    await bench.drain()
+    assert [await bench.status(job_id) for job_id in kept] == ["succeeded"] * len(kept)
+    if what == "workflow":
+        assert await manager.close_workflow_async(flow_id)
+        await bench.drain()
+        assert (await manager.get_workflow_async(flow_id)).finished_at is not None
+
+
+async def test_a_defer_of_what_an_open_transaction_is_storing_waits_for_ten_seconds_at_most(
+    app: adjourn.App, database: str
+) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    alike = [
+        work.configure(queueing_lock="lock"),
+        work.configure(queueing_lock="lock", priority=1, expires_in=60),
+        work.configure(unique=adjourn.Unique(key="key")),
+    ]
+    async with await psycopg.AsyncConnection.connect(database) as caller:
+        for deferrer in (alike[0], alike[2]):
+            await app.job_manager.defer_job_async(deferrer.job, connection=caller)
+        async with asyncio.timeout(25):
+            answers = await asyncio.gather(
+                *(deferrer.defer_async() for deferrer in alike),
+                app.job_manager.batch_defer_jobs_async([alike[0].job, work.configure(queueing_lock="other").job]),
+                return_exceptions=True,
+            )
+        for answer in answers:
+            assert isinstance(answer, ConnectorException)
+            assert "whose transaction takes long" in str(answer)
+        await caller.rollback()
+    assert await alike[0].defer_async()
+    assert await alike[2].defer_async()
+
+
 async def test_statements_of_callers_do_not_stop_a_worker(app: adjourn.App, bench: Bench, database: str) -> None:
     """Whatever a caller's transaction does with the jobs of a worker, that worker's other jobs end."""
     release = asyncio.Event()

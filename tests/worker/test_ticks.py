@@ -122,6 +122,28 @@ async def test_a_schedule_that_another_transaction_has_locked_holds_up_no_other(
     assert await deferred(app) == ["a 12:00", "a 12:01", "b 12:00", "b 12:01"]
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_a_pause_of_a_schedule_that_has_not_been_due_yet_holds_up_no_other(
+    app: adjourn.App, bench: Bench, database: str, end: str
+) -> None:
+    declare(app, "a", queueing_lock="a")
+    declare(app, "b")
+    scheduler = Scheduler(app)
+    async with transaction(database) as connection:
+        manager = app.job_manager
+        assert await manager.pause_schedule_async("a", cron="* * * * *", connection=connection)
+        for now in (NOON, NOON + MINUTE):
+            await look(scheduler, now)
+        assert await deferred(app) == ["b 12:00", "b 12:01"]
+        assert [each["task_name"] for each in await manager.list_schedules_async()] == ["b"]
+        await bench.drain()  # it looks for ticks before it begins
+        await getattr(connection, end)()
+    for now in (NOON + MINUTE, NOON + 2 * MINUTE):
+        await look(scheduler, now)
+    of_a = [each for each in await deferred(app) if each.startswith("a")]
+    assert bool(of_a) is (end == "rollback")
+
+
 async def test_a_tick_by_hand_that_is_held_up_ends_in_an_error(
     app: adjourn.App, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,8 +129,8 @@ class RunsLike(Protocol):
 class LimitsLike(Protocol):
     """What a worker needs of the manager of limits. `Limits` is one."""
 
-    async def declare_async(self, declared: Mapping[tuple[Scope, str], Limit]) -> None:
-        """Store the limits that a program declares."""
+    async def declare_async(self, declared: Mapping[tuple[Scope, str], Limit]) -> dict[tuple[Scope, str], Limit]:
+        """Store the limits that a program declares. Return those that another transaction holds, which are not stored."""
 
 
 class JobManagerLike(Protocol):

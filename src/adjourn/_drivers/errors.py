@@ -79,7 +79,10 @@ def explained(message: str, sqlstate: str | None, *, is_callers: bool = False) -
                 f"`alter role ... set {name} = 0` lifts it for the role's next sessions."
             )
             if name == "lock_timeout":
-                remedy += " What workers do has one of adjourn's own, 10 seconds at most, which nothing lifts."
+                remedy += (
+                    " What workers do, pauses and limits, and a defer with a queueing lock or a unique key have one of adjourn's own, 10 seconds "
+                    "at most, which nothing lifts."
+                )
     if is_callers and sqlstate is None and any(words in message for words in _CLOSED_WORDS):
         remedy = _CLOSED
     if sqlstate == "54000" and "NOTIFY" in message:

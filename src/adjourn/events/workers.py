@@ -70,6 +70,20 @@ class RetriesWithoutWait(WorkerEvent):
 
 
 @attrs.frozen(kw_only=True)
+class LimitsHeldUp(WorkerEvent):
+    """A worker has started without storing some of the limits that its app declares, because another transaction changes them and has not
+    ended. It stores them when that has.
+
+    Attributes
+    ----------
+    limits
+        Which, such as ``"queue mail"``.
+    """
+
+    limits: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class WorkerStopping(WorkerEvent):
     """A worker runs no more jobs, and is about to hand back the jobs that it still has.
 

@@ -304,9 +304,11 @@ class Exchange:
             await self._beat(manager)
             return False
         placed, had_added_up, self._has_added_up = False, self._has_added_up, False
+        if not exchanged.place or exchanged.claimed:
+            self._pace.has_found_no_hold()
         if exchanged.place and self._pace.may_place(now):
             attempt = await manager.place_async(PLACE_LIMIT)
-            self._pace.has_placed(attempt.is_to_repeat, now)
+            self._pace.has_placed(attempt.moved, attempt.is_to_repeat, now)
             self._has_added_up = not attempt.moved and not attempt.is_to_repeat
             placed = attempt.moved
             if self._has_added_up and not self._options.wait:
@@ -329,7 +331,11 @@ class Exchange:
                 await asyncio.sleep(0)
             return False
         has_work = len(self.slots) or len(self._outbox)
-        is_empty = not exchanged.claimed and not exchanged.place and self._floors.is_whole
+        is_empty = (
+            not exchanged.claimed
+            and self._floors.is_whole
+            and (not exchanged.place or self._pace.has_placed_in_vain(now))
+        )
         if not self._options.wait and is_empty and not has_work:
             return True
         if not self.slots.is_stopping:

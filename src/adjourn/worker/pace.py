@@ -10,6 +10,8 @@ PROBE_INTERVAL = 0.05
 """Seconds between checks for jobs that are due or not placed yet, while there is enough to do."""
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
+PLACE_PATIENCE = 4.0
+"""Seconds after which a worker that does not wait gives up to place what other transactions hold."""
 PLACE_RETRY = 0.2
 """Seconds after which to place jobs again when another worker was doing so, or other transactions held what there was to place."""
 CONFIRMATIONS = (0.02, 0.1)
@@ -24,6 +26,7 @@ class ExchangePace:
     def __init__(self) -> None:
         self._probe_at = 0.0
         self._place_at: float | None = None
+        self._vain_since: float | None = None
         self._saturated_since: float | None = None
         self._confirmations: deque[float] = deque()
 
@@ -47,9 +50,21 @@ class ExchangePace:
         """Return whether to place the jobs that have to be placed."""
         return now >= (self._place_at or 0.0)
 
-    def has_placed(self, is_to_repeat: bool, now: float) -> None:
-        """Take note of an attempt to place jobs, and whether to repeat it a little later."""
+    def has_placed(self, has_moved: bool, is_to_repeat: bool, now: float) -> None:
+        """Take note of an attempt to place jobs: whether it has moved any, and whether to repeat it a little later."""
         self._place_at = now + PLACE_RETRY if is_to_repeat else None
+        if has_moved:
+            self._vain_since = None
+        elif self._vain_since is None:
+            self._vain_since = now
+
+    def has_found_no_hold(self) -> None:
+        """Take note that an exchange found nothing to place, or jobs to run."""
+        self._vain_since = None
+
+    def has_placed_in_vain(self, now: float) -> bool:
+        """Return whether for long no attempt to place jobs has moved any."""
+        return self._vain_since is not None and now - self._vain_since >= PLACE_PATIENCE
 
     @property
     def is_to_place_later(self) -> bool:

@@ -15,6 +15,7 @@ from adjourn._domain.spelling import suggests_names
 from adjourn._runtime.lookups import own_lookups
 from adjourn.events import (
     HeartbeatFailed,
+    LimitsHeldUp,
     RetriesWithoutWait,
     WorkerEvent,
     WorkerStarted,
@@ -24,7 +25,7 @@ from adjourn.events import (
 from adjourn.exceptions import CannotListen, OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.advice import hasty_tasks
-from adjourn.worker.declaring import declare_limits
+from adjourn.worker.declaring import Limits, declare_limits, keep_declaring
 from adjourn.worker.exchange import Exchange
 from adjourn.worker.health import HealthThread
 from adjourn.worker.heartbeat import HeartbeatThread
@@ -285,7 +286,8 @@ class Worker:
             # The first cancellation asks the worker to stop, the second to stop now.
             is_cancelled = await _first(starting, stopping)
             if starting.done():
-                starting.result()
+                if held := starting.result():
+                    tasks.append(asyncio.create_task(keep_declaring(self.app, held), name="adjourn limits"))
                 tasks.append(running := asyncio.create_task(exchange.run(), name="adjourn exchange"))
                 tasks.append(scheduling := asyncio.create_task(scheduler.run(), name="adjourn scheduler"))
                 is_cancelled = is_cancelled or await _first(running, stopping)
@@ -299,16 +301,20 @@ class Worker:
         if is_cancelled:
             raise asyncio.CancelledError
 
-    async def _start(self, exchange: Exchange, heartbeat: HeartbeatThread, scheduler: Scheduler) -> None:
+    async def _start(self, exchange: Exchange, heartbeat: HeartbeatThread, scheduler: Scheduler) -> Limits:
+        """Register, and store what the app declares. Return the limits that another transaction holds."""
         await exchange.register()
-        await declare_limits(self.app)
+        held = await declare_limits(self.app)
         self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
+        if held:
+            self._tell(LimitsHeldUp, exchange, limits=tuple(f"{scope} {name}" for scope, name in held))
         if names := hasty_tasks(self.app):
             self._tell(RetriesWithoutWait, exchange, task_names=names)
         heartbeat.start()
         if not self.options.wait:
             # This worker may end before the scheduler's first turn.
             await scheduler.defer_once()
+        return held
 
     async def _end_jobs(self, exchange: Exchange, running: asyncio.Task[None]) -> bool:
         """Wait until the running jobs have ended and are stored, each within its time. Return whether this was

@@ -202,7 +202,7 @@ class AsyncLimits(AsyncStatementRunner):
         if concurrency is not None:
             Limit(concurrency=concurrency)
         rates = checked_rates(rate)
-        return await self._store_async(scope, place, concurrency, rates, declared=False)
+        return bool(await self._store_async(scope, place, concurrency, rates, declared=False))
 
     async def reset_limit_async(
         self, *, queue: str | None = None, task: str | None = None, name: str | None = None
@@ -243,16 +243,24 @@ class AsyncLimits(AsyncStatementRunner):
             for row in await self.run_async("list_limits", {})
         ]
 
-    async def declare_async(self, declared: Mapping[tuple[Scope, str], Limit]) -> None:
+    async def declare_async(self, declared: Mapping[tuple[Scope, str], Limit]) -> dict[tuple[Scope, str], Limit]:
         """Store the limits that a program declares. The newest declaration wins, and what was set by hand over both.
 
         Parameters
         ----------
         declared
             The limits, by what they are for and the name.
+
+        Returns
+        -------
+        dict
+            Those that are not stored, because another transaction changes them and has not ended. They are not waited for.
         """
-        for (scope, name), limit in sorted(declared.items()):
-            await self._store_async(scope, name, limit.concurrency, limit.rate, declared=True)
+        return {
+            (scope, name): limit
+            for (scope, name), limit in sorted(declared.items())
+            if await self._store_async(scope, name, limit.concurrency, limit.rate, declared=True) is None
+        }
 
     async def declare_new_async(self, jobs: Sequence[Job]) -> None:
         """Store the limits of jobs that this program has not stored before. The caller's transaction would keep everybody else who
@@ -268,16 +276,17 @@ class AsyncLimits(AsyncStatementRunner):
             if limit is None or job.limit is None or job.limit.name is None or job.limit.name in self._known:
                 continue
             with contextlib.suppress(AppNotOpen):
-                await self.declare_async({("key", job.limit.name): limit})
-                self._known.add(job.limit.name)
+                if not await self.declare_async({("key", job.limit.name): limit}):
+                    self._known.add(job.limit.name)
 
     async def _store_async(
         self, scope: str, name: str, concurrency: int | None, rates: tuple[Rate, ...], *, declared: bool
-    ) -> bool:
+    ) -> bool | None:
         written = json.dumps([[rate.limit, rate.period] for rate in rates]) if rates else None
         parameters = {"scope": scope, "name": name, "concurrency": concurrency, "rates": written, "declared": declared}
         (row,) = await self.run_async("set_limit", parameters)
-        return bool(row["changed"])
+        changed: bool | None = row["changed"]
+        return changed
 
 
 def _place(**names: Any) -> tuple[Scope, str]:

@@ -201,7 +201,7 @@ class SyncLimits(SyncStatementRunner):
         if concurrency is not None:
             Limit(concurrency=concurrency)
         rates = checked_rates(rate)
-        return self._store(scope, place, concurrency, rates, declared=False)
+        return bool(self._store(scope, place, concurrency, rates, declared=False))
 
     def reset_limit(self, *, queue: str | None = None, task: str | None = None, name: str | None = None) -> bool:
         """Take back what `set_limit` has set: what programs declare holds again, or nothing.
@@ -240,16 +240,24 @@ class SyncLimits(SyncStatementRunner):
             for row in self.run("list_limits", {})
         ]
 
-    def declare(self, declared: Mapping[tuple[Scope, str], Limit]) -> None:
+    def declare(self, declared: Mapping[tuple[Scope, str], Limit]) -> dict[tuple[Scope, str], Limit]:
         """Store the limits that a program declares. The newest declaration wins, and what was set by hand over both.
 
         Parameters
         ----------
         declared
             The limits, by what they are for and the name.
+
+        Returns
+        -------
+        dict
+            Those that are not stored, because another transaction changes them and has not ended. They are not waited for.
         """
-        for (scope, name), limit in sorted(declared.items()):
-            self._store(scope, name, limit.concurrency, limit.rate, declared=True)
+        return {
+            (scope, name): limit
+            for (scope, name), limit in sorted(declared.items())
+            if self._store(scope, name, limit.concurrency, limit.rate, declared=True) is None
+        }
 
     def declare_new(self, jobs: Sequence[Job]) -> None:
         """Store the limits of jobs that this program has not stored before. The caller's transaction would keep everybody else who
@@ -265,16 +273,17 @@ class SyncLimits(SyncStatementRunner):
             if limit is None or job.limit is None or job.limit.name is None or job.limit.name in self._known:
                 continue
             with contextlib.suppress(AppNotOpen):
-                self.declare({("key", job.limit.name): limit})
-                self._known.add(job.limit.name)
+                if not self.declare({("key", job.limit.name): limit}):
+                    self._known.add(job.limit.name)
 
     def _store(
         self, scope: str, name: str, concurrency: int | None, rates: tuple[Rate, ...], *, declared: bool
-    ) -> bool:
+    ) -> bool | None:
         written = json.dumps([[rate.limit, rate.period] for rate in rates]) if rates else None
         parameters = {"scope": scope, "name": name, "concurrency": concurrency, "rates": written, "declared": declared}
         (row,) = self.run("set_limit", parameters)
-        return bool(row["changed"])
+        changed: bool | None = row["changed"]
+        return changed
 
 
 def _place(**names: Any) -> tuple[Scope, str]:

@@ -17,6 +17,15 @@ def _worker_started(event: workers.WorkerStarted) -> None:
     _of_worker(event, "start_worker", "Starting")
 
 
+def _limits_held_up(event: workers.LimitsHeldUp) -> None:
+    names = ", ".join(event.limits)
+    WORKER.warning(
+        "A transaction that is still open changes limits that this worker declares: %s. Until it ends, they are as they were; it is tried again",
+        names if len(names) <= LONGEST_NAMES else f"{names[:LONGEST_NAMES]}...",
+        extra={"action": "limits_held_up", "limits": event.limits, "worker": identity(event.worker)},
+    )
+
+
 def _hasty(event: workers.RetriesWithoutWait) -> None:
     names = ", ".join(event.task_names)
     WORKER.warning(
@@ -127,6 +136,7 @@ def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
 
 WRITERS: Writers = {
     workers.WorkerStarted: (WORKER, logging.INFO, _worker_started),
+    workers.LimitsHeldUp: (WORKER, logging.WARNING, _limits_held_up),
     workers.RetriesWithoutWait: (WORKER, logging.WARNING, _hasty),
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),

@@ -37,6 +37,10 @@ begin
         queue json, task_name json, priority json, lock json, queueing_lock json, headers json, scheduled_at json, schedule_in json
     );
     if exists (select from unnest(v_queueing_locks) q where q is not null) then
+        if not p_own_transaction and current_setting('lock_timeout') = '0' then
+            -- Another transaction may be storing a job with the same queueing lock, and stay open. A caller's transaction has the caller's limit.
+            perform set_config('lock_timeout', '10s', true);
+        end if;
         v_ids := array(
             select nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) from generate_series(1, v_count)
         );

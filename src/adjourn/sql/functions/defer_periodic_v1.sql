@@ -8,7 +8,7 @@
 --   known: this tick or a later one was recorded before
 --   early: the tick is in the future
 --   paused: the schedule is paused, and the tick is left for when it is resumed
---   held: another transaction has locked the schedule, or has stored a job with the queueing lock and not yet committed
+--   held: another transaction has locked the schedule or is about to store it, or has stored a job with the queueing lock and not yet committed
 --   busy: another session defers ticks
 create function @schema.adjourn_defer_periodic_v1(
     p_task_names text[], p_periodic_ids text[], p_crons text[], p_timezones text[], p_ticks timestamptz[],
@@ -22,11 +22,31 @@ declare
     v_job_id bigint;
     v_new bigint[];
     v_taken integer := 0;
+    v_new_schedule record;
+    v_is_new boolean := false;
 begin
     if not pg_try_advisory_xact_lock(@ticking_key) then
         return query select 'busy', null::bigint from unnest(p_ticks);
         return;
     end if;
+    -- A schedule that has not been due yet gets its row first: somebody may have paused it in a transaction that stays open, and nobody else sees
+    -- that row.
+    perform set_config('lock_timeout', '1', true);
+    for v_new_schedule in
+        select distinct u.task_name, u.periodic_id from unnest(p_task_names, p_periodic_ids, p_ticks) u(task_name, periodic_id, tick)
+        where u.tick <= now() and not exists (
+            select from @schema.adjourn_schedules s where s.task_name = u.task_name and s.periodic_id = u.periodic_id
+        )
+    loop
+        v_is_new := true;
+        begin
+            insert into @schema.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick)
+            values (v_new_schedule.task_name, v_new_schedule.periodic_id, '', '', '-infinity') on conflict do nothing;
+        exception when lock_not_available then
+            null;  -- without a row it counts as held below
+        end;
+    end loop;
+    perform set_config('lock_timeout', '2s', true);
     v_outcomes := array(
         with given as (
             select u.* from unnest(p_task_names, p_periodic_ids, p_ticks, p_args)
@@ -37,14 +57,13 @@ begin
         )
         select case
             when g.tick > now() then 'early'
-            when s.task_name is not null and f.task_name is null then 'held'
+            when f.task_name is null then 'held'
             -- A last tick that is far in the future was recorded while the server's clock was wrong.
             when f.last_tick >= g.tick and f.last_tick <= now() + make_interval(secs => @clock_tolerance) then 'known'
             when f.paused_at is not null then 'paused'
             when g.args is null then 'skipped'
             else 'stored' end
         from given g
-        left join @schema.adjourn_schedules s on s.task_name = g.task_name and s.periodic_id = g.periodic_id
         left join free f on f.task_name = g.task_name and f.periodic_id = g.periodic_id
         order by g.position
     );
@@ -101,6 +120,13 @@ begin
     on conflict (task_name, periodic_id) do update
     set last_tick = excluded.last_tick, next_tick = excluded.next_tick, last_job_id = coalesce(excluded.last_job_id, s.last_job_id),
         cron = excluded.cron, timezone = excluded.timezone, seen_at = now();
+    if v_is_new then
+        -- Of these, no tick was recorded: a queueing lock holds the first one up.
+        delete from @schema.adjourn_schedules s
+        where s.last_tick = '-infinity' and (s.task_name, s.periodic_id) in (
+            select u.task_name, u.periodic_id from unnest(p_task_names, p_periodic_ids) u(task_name, periodic_id)
+        );
+    end if;
     if 'stored' = any(v_outcomes) then
         perform @schema.adjourn_wake_v1(false, null);
     end if;

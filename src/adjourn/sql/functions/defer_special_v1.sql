@@ -12,6 +12,10 @@ declare
     v_is_named boolean := strpos(p_jobs::text, '"limit_name"') > 0;
     v_is_limited boolean := v_is_named or exists (select from @schema.adjourn_limits);
 begin
+    if not p_own_transaction and current_setting('lock_timeout') = '0' then
+        -- Another transaction may be storing a job with the same queueing lock, or a new limit, and stay open. A caller's transaction has the caller's limit.
+        perform set_config('lock_timeout', '10s', true);
+    end if;
     if v_is_named then
         -- Programs declare a limit before they name it. This is for one that was deleted since.
         insert into @schema.adjourn_limits (scope, name, concurrency, rates, is_declared, declared)

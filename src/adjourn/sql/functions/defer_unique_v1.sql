@@ -44,6 +44,10 @@ begin
         return query select null::bigint, 'strict', null::text;
         return;
     end if;
+    if not p_own_transaction and current_setting('lock_timeout') = '0' then
+        -- Another transaction may be storing a job with the same key or queueing lock, and stay open. A caller's transaction has the caller's limit.
+        perform set_config('lock_timeout', '10s', true);
+    end if;
     v_keys := array(select distinct j.value ->> 'key' collate "C" from json_array_elements(p_jobs) j where j.value ->> 'key' is not null order by 1);
     select array_agg(k.place order by j.position), array_agg(j.value ->> 'over' order by j.position),
            array_agg((j.value ->> 'period')::double precision order by j.position), array_agg(j.value ->> 'on_conflict' order by j.position)

@@ -5,7 +5,7 @@ create function @schema.adjourn_pause_schedule_v1(
     p_task_name text, p_periodic_id text, p_cron text, p_timezone text, p_pause boolean,
     p_seconds double precision, p_until timestamptz, p_by text, p_reason text
 ) returns text
-language plpgsql as $$
+language plpgsql set lock_timeout = '10s' as $$
 declare
     v_ends_at timestamptz := coalesce(p_until, now() + make_interval(secs => p_seconds));
     v_changed boolean;

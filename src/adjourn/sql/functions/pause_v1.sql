@@ -4,7 +4,7 @@
 create function @schema.adjourn_pause_v1(
     p_scope text, p_names text[], p_pause boolean, p_seconds double precision, p_until timestamptz, p_by text, p_reason text
 ) returns setof text
-language plpgsql as $$
+language plpgsql set lock_timeout = '10s' as $$
 declare
     v_ends_at timestamptz := coalesce(p_until, now() + make_interval(secs => p_seconds));
     v_changed text[];

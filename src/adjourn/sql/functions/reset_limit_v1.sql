@@ -1,6 +1,6 @@
 -- Give a limit that was set by hand the numbers that programs have declared, or none. Returns whether it was set by hand.
 create function @schema.adjourn_reset_limit_v1(p_scope text, p_name text) returns boolean
-language plpgsql as $$
+language plpgsql set lock_timeout = '10s' as $$
 declare
     v_old @schema.adjourn_limits;
 begin
