@@ -154,12 +154,12 @@ async def test_a_job_that_was_asked_to_end_as_its_run_ended_does_not_wait(
     job_id = await app.configure_task("any").defer_async()
     (job,) = (await claim_async(manager, worker)).jobs
     assert await app.job_manager.cancel_job_by_id_async(job_id, abort=True)
-    outcome: Outcome = {
+    outcomes: dict[str, Outcome] = {
         "retried": Retried(job_id, job.claim, retry_in=3600),
         "sleeps": Suspended(job_id, job.claim, seconds=3600),
         "waits": Suspended(job_id, job.claim, seconds=None, event="e"),
-    }[how]
-    await claim_async(manager, worker, 0, (outcome,))
+    }
+    await claim_async(manager, worker, 0, (outcomes[how],))
     (job,) = (await claim_async(manager, worker)).jobs
     assert (job.id, job.abort_requested) == (job_id, True)
 

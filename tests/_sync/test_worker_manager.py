@@ -151,12 +151,12 @@ def test_a_job_that_was_asked_to_end_as_its_run_ended_does_not_wait(
     job_id = app.configure_task("any").defer()
     (job,) = claim(manager, worker).jobs
     assert app.job_manager.cancel_job_by_id(job_id, abort=True)
-    outcome: Outcome = {
+    outcomes: dict[str, Outcome] = {
         "retried": Retried(job_id, job.claim, retry_in=3600),
         "sleeps": Suspended(job_id, job.claim, seconds=3600),
         "waits": Suspended(job_id, job.claim, seconds=None, event="e"),
-    }[how]
-    claim(manager, worker, 0, (outcome,))
+    }
+    claim(manager, worker, 0, (outcomes[how],))
     (job,) = claim(manager, worker).jobs
     assert (job.id, job.abort_requested) == (job_id, True)
 

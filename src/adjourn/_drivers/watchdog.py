@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from adjourn import exceptions
+from adjourn._domain.lent import is_lent, limit_of
 from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.sockets import HasSocket, hang_up, readable
 from adjourn._runtime import forks
@@ -246,6 +247,32 @@ def limited(line: HasSocket | None, seconds: float) -> Iterator[None]:
     wait.on(line)
     try:
         yield
+    finally:
+        wait.end()
+
+
+@contextlib.contextmanager
+def answered(connection: Any, statement: Statement, task: Cancellable | None) -> Iterator[None]:
+    """Give a connection up that is lent, if the server does not answer the block's statement in time.
+
+    A connection of the caller's own is the caller's to give up.
+
+    Raises
+    ------
+    ConnectorException
+        If it was given up.
+    """
+    if not is_lent(connection):
+        yield
+        return
+    wait = watchdog.begin(seconds_for(limit_of(connection), statement), task)
+    wait.on(connection)
+    try:
+        yield
+    except exceptions.ConnectorException as error:
+        if wait.is_given_up:
+            raise wait.error() from error
+        raise
     finally:
         wait.end()
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from adjourn._async.connectors.contract import AsyncSession
-from adjourn._drivers.lent import lent
+from adjourn._domain.lent import lent
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn.exceptions import ConnectorException, InvalidConnection
 from adjourn.types import Statement

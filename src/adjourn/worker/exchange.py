@@ -314,9 +314,9 @@ class Exchange:
             if self._has_added_up and not self._options.wait:
                 # It may have nothing left to do now. If that was in vain before, others hold what there is, or note more.
                 placed = stores or not had_added_up
-                self._pace.has_placed(not placed, now)
+                self._pace.has_placed(False, not placed, now)
         elif probing and not exchanged.place:
-            self._pace.has_placed(False, now)  # others have done so
+            self._pace.has_nothing_to_place()
         if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()

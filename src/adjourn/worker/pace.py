@@ -58,6 +58,10 @@ class ExchangePace:
         elif self._vain_since is None:
             self._vain_since = now
 
+    def has_nothing_to_place(self) -> None:
+        """Take note that others have placed what there was."""
+        self._place_at = None
+
     def has_found_no_hold(self) -> None:
         """Take note that an exchange found nothing to place, or jobs to run."""
         self._vain_since = None

@@ -14,14 +14,13 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
-from adjourn._drivers.lent import answered
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
 from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
 from adjourn._drivers.settings import check_can_listen
 from adjourn._drivers.sockets import hang_up
-from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, answered, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime import forks

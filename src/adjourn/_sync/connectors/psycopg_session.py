@@ -12,11 +12,10 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from adjourn import exceptions
-from adjourn._drivers.lent import answered
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.settings import check_can_listen, greeting, is_pooled
 from adjourn._drivers.sockets import hang_up
-from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, limited, seconds_for, watchdog
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, answered, limited, seconds_for, watchdog
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
 from adjourn._sync.connectors.contract import SyncSession
