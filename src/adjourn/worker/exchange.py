@@ -304,7 +304,7 @@ class Exchange:
             await self._beat(manager)
             return False
         placed, had_added_up, self._has_added_up = False, self._has_added_up, False
-        if not exchanged.place or exchanged.claimed:
+        if not exchanged.place:
             self._pace.has_found_no_hold()
         if exchanged.place and self._pace.may_place(now):
             attempt = await manager.place_async(PLACE_LIMIT)

@@ -63,7 +63,7 @@ class ExchangePace:
         self._place_at = None
 
     def has_found_no_hold(self) -> None:
-        """Take note that an exchange found nothing to place, or jobs to run."""
+        """Take note that an exchange found nothing to place."""
         self._vain_since = None
 
     def has_placed_in_vain(self, now: float) -> bool:
