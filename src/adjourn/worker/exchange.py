@@ -303,20 +303,7 @@ class Exchange:
             # Its last heartbeat is too old. If nobody has declared it dead, it keeps its jobs.
             await self._beat(manager)
             return False
-        placed, had_added_up, self._has_added_up = False, self._has_added_up, False
-        if not exchanged.place:
-            self._pace.has_found_no_hold()
-        if exchanged.place and self._pace.may_place(now):
-            attempt = await manager.place_async(PLACE_LIMIT)
-            self._pace.has_placed(attempt.moved, attempt.is_to_repeat, now)
-            self._has_added_up = not attempt.moved and not attempt.is_to_repeat
-            placed = attempt.moved
-            if self._has_added_up and not self._options.wait:
-                # It may have nothing left to do now. If that was in vain before, others hold what there is, or note more.
-                placed = stores or not had_added_up
-                self._pace.has_placed(False, not placed, now)
-        elif probing and not exchanged.place:
-            self._pace.has_nothing_to_place()
+        placed = await self._place(manager, exchanged, now, probing=probing, stores=stores)
         if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
@@ -341,6 +328,27 @@ class Exchange:
         if not self.slots.is_stopping:
             await self._sleep(None if self._pace.is_to_place_later else exchanged.due_in)
         return False
+
+    async def _place(
+        self, manager: AsyncWorkerManager, exchanged: Exchanged, now: float, *, probing: bool, stores: bool
+    ) -> bool:
+        """Place the jobs that have to be placed, if there are any. Return whether to look for jobs again at once."""
+        had_added_up, self._has_added_up = self._has_added_up, False
+        if not exchanged.place:
+            if probing:
+                self._pace.has_nothing_to_place()
+            return False
+        if not self._pace.may_place(now):
+            return False
+        attempt = await manager.place_async(PLACE_LIMIT)
+        looks_again, is_to_repeat = attempt.moved, attempt.is_to_repeat
+        self._has_added_up = not attempt.moved and not attempt.is_to_repeat
+        if self._has_added_up and not self._options.wait:
+            # It may have nothing left to do now. If that was in vain before, others hold what there is, or note more.
+            looks_again = stores or not had_added_up
+            is_to_repeat = not looks_again
+        self._pace.has_placed(attempt.moved, is_to_repeat, now)
+        return looks_again
 
     def _has_to_leave(self, now: float) -> bool:
         """Tell whether not to wait any longer for outcomes that were set aside, when a stopping worker has nothing else."""

@@ -59,12 +59,8 @@ class ExchangePace:
             self._vain_since = now
 
     def has_nothing_to_place(self) -> None:
-        """Take note that others have placed what there was."""
-        self._place_at = None
-
-    def has_found_no_hold(self) -> None:
-        """Take note that an exchange found nothing to place."""
-        self._vain_since = None
+        """Take note that there is nothing to place, or that others have done so."""
+        self._place_at = self._vain_since = None
 
     def has_placed_in_vain(self, now: float) -> bool:
         """Return whether for long no attempt to place jobs has moved any."""
