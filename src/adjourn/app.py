@@ -573,6 +573,17 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
         """Return the results of the jobs that this one has waited for. See `parent_results`."""
         return await self.app.job_manager.workflows.get_parent_results_async(self.job.id)
 
+    def parent_jobs(self) -> dict[str, Any]:
+        """Return the jobs that this one has waited for, by the names in ``depends_on``: how each has ended, and why. Blocks.
+
+        Of a group it is a list of `Job`. None stands for a job that was deleted. A job with ``run_if="all_done"`` finds out here what has failed.
+        """
+        return self.app.job_manager.workflows.get_parent_jobs(self.job.id)
+
+    async def parent_jobs_async(self) -> dict[str, Any]:
+        """Return the jobs that this one has waited for. See `parent_jobs`."""
+        return await self.app.job_manager.workflows.get_parent_jobs_async(self.job.id)
+
     def extend_workflow(self) -> Workflow:
         """Return a workflow that adds jobs to the one that this job belongs to, when its ``defer`` is called."""
         return Workflow(self.app.job_manager, of_job=self.job.id)

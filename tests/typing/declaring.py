@@ -96,6 +96,7 @@ def workflow(context: adjourn.JobContext) -> None:
     assert_type(flow.defer().id, int)
     assert_type(app.job_manager.wait_for_workflow(1, timeout=5).remaining, int)
     assert_type(context.parent_results(), dict[str, Any])
+    assert_type(context.parent_jobs(), dict[str, Any])
     context.set_progress(1, 2, "half")
     context.set_progress("1")  # refused: arg-type | reportArgumentType
 

@@ -752,6 +752,51 @@ async def test_the_jobs_of_a_workflow_are_listed(app: adjourn.App) -> None:
     assert await app.job_manager.list_jobs_async(workflow_id=others[0]) == []
 
 
+async def test_a_job_that_runs_in_any_case_finds_out_what_has_failed_and_why(app: adjourn.App, bench: Bench) -> None:
+    told: list[dict[str, Any]] = []
+
+    @app.task(name="report", pass_context=True)
+    async def report(context: adjourn.JobContext) -> None:
+        told.append(await context.parent_jobs_async())
+        told.append(await asyncio.to_thread(context.parent_jobs))
+
+    breaks(app, "b")
+    flow = app.workflow()
+    pieces = flow.map(app.tasks["run"], [{"name": name} for name in "abc"])
+    alone, nobody = add(flow, app, "d"), flow.map(app.tasks["run"], [])
+    flow.add(
+        app.tasks["report"],
+        depends_on={"pieces": pieces, "alone": alone, "nobody": nobody},
+        run_if="all_done",
+    )
+    await flow.defer_async()
+    await bench.drain()
+    for parents in told:
+        assert [job.status for job in parents["pieces"]] == ["succeeded", "failed", "succeeded"]
+        assert [job.task_kwargs["name"] for job in parents["pieces"]] == ["a", "b", "c"]
+        assert parents["pieces"][1].errors[-1]["message"] == "b"
+        assert (parents["alone"].status, parents["alone"].result) == ("succeeded", "D")
+        assert parents["nobody"] == []
+    assert len(told) == 2
+
+
+async def test_a_parent_that_was_deleted_is_none(app: adjourn.App, bench: Bench) -> None:
+    told: list[dict[str, Any]] = []
+
+    @app.task(name="report", pass_context=True)
+    async def report(context: adjourn.JobContext) -> None:
+        told.append(await context.parent_jobs_async())
+
+    flow = app.workflow()
+    first = add(flow, app, "a")
+    flow.add(app.tasks["report"].configure(queue="later"), depends_on={"first": first})
+    stored = await flow.defer_async()
+    await bench.drain(queues=["default"])
+    await app.job_manager.delete_jobs_async([stored.job_id(first)])
+    await bench.drain()
+    assert told == [{"first": None}]
+
+
 async def test_a_chain_costs_one_round_trip_a_job_and_its_worker_ends_at_once(
     app: adjourn.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

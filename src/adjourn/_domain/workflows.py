@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -21,6 +21,19 @@ RUN_IF: dict[str, int | None] = {"all_succeeded": None, "all_done": 1, "any_fail
 
 EMPTY_GROUP = -1
 """The place of a group of no jobs among the parents of a job that has a name for it. No job has the id of that parent."""
+
+
+def by_name(rows: Iterable[Row], value_of: Callable[[Row], Any]) -> dict[str, Any]:
+    """Return something of each job that another one has names for, by these names: of a group a list in the order of its jobs."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row["place"] is None:
+            found[row["name"]] = value_of(row)
+        elif row["place"] == EMPTY_GROUP:
+            found[row["name"]] = []
+        else:
+            found.setdefault(row["name"], []).append(value_of(row))
+    return found
 
 
 class WorkflowStatus(enum.StrEnum):

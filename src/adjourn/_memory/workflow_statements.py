@@ -329,7 +329,8 @@ def get_parent_results(tables: Tables, *, job_id: int) -> list[Row]:
             parent = tables.finished.get(parent_id)
             result = None if parent is None or parent.has_lapsed(tables.now) else parent.result
             status = None if parent is None else parent.status
-            rows.append({"name": edge.name, "place": edge.place, "status": status, "result": result})
+            named = {"parent_id": parent_id, "name": edge.name, "place": edge.place}
+            rows.append({**named, "status": status, "result": result})
     return sorted(rows, key=lambda row: (row["name"], -1 if row["place"] is None else row["place"]))
 
 

@@ -13,13 +13,16 @@ from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_count, check_flag, check_id
 from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of, named_empty
-from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState, WorkflowStatus
+from adjourn._domain.jobs import Job
+from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState, WorkflowStatus, by_name
 from adjourn._runtime import aio as runtime
 from adjourn.types import Parameters, Row
 
 LAST_ID = 2**63 - 1
 CHUNK = 10_000
 """How many jobs, or pairs of jobs that wait for each other, one statement stores."""
+PAGE = 1_000
+"""How many jobs one statement reads."""
 
 
 async def read_workflow_async(
@@ -198,16 +201,37 @@ class AsyncWorkflows(AsyncStatementRunner):
             If ``job_id`` is not an integer.
         """
         check_id("job_id", job_id)
-        results: dict[str, Any] = {}
-        for row in await self.run_async("get_parent_results", {"job_id": job_id}):
-            value = None if row["result"] is None else self.connector.json_loads(row["result"])
-            if row["place"] is None:
-                results[row["name"]] = value
-            elif row["place"] == EMPTY_GROUP:
-                results[row["name"]] = []
-            else:
-                results.setdefault(row["name"], []).append(value)
-        return results
+        rows = await self.run_async("get_parent_results", {"job_id": job_id})
+        loads = self.connector.json_loads
+        return by_name(rows, lambda row: None if row["result"] is None else loads(row["result"]))
+
+    async def get_parent_jobs_async(self, job_id: int) -> dict[str, Any]:
+        """Return those jobs that a job has waited for, and for which it has names: how each has ended, and why.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+
+        Returns
+        -------
+        dict
+            Each `Job` by its name, with its ``status``, its ``errors`` and its ``result``, and of a group a list of them, which is empty for a
+            group of no jobs. None stands for one that was deleted.
+
+        Raises
+        ------
+        InvalidOption
+            If ``job_id`` is not an integer.
+        """
+        check_id("job_id", job_id)
+        rows = await self.run_async("get_parent_results", {"job_id": job_id})
+        ids = [row["parent_id"] for row in rows if row["place"] != EMPTY_GROUP]
+        jobs: dict[int, Job] = {}
+        for start in range(0, len(ids), PAGE):
+            for row in await self.run_async("read_jobs", {"ids": ids[start : start + PAGE]}):
+                jobs[row["id"]] = Job.from_row(row, self.connector.json_loads)
+        return by_name(rows, lambda row: jobs.get(row["parent_id"]))
 
     async def store_workflow_async(
         self,

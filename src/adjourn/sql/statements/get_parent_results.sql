@@ -1,4 +1,4 @@
-select d.name, d.place, f.status, f.result::text as result
+select d.parent_id, d.name, d.place, f.status, f.result::text as result
 from @schema.adjourn_dependencies d
 left join lateral (
     select f.status, f.result from @schema.adjourn_finished_jobs f
