@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import asyncpg  # type: ignore[import-untyped]
 import psycopg
 import psycopg_pool
@@ -18,6 +20,7 @@ from django.db import models
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
+from adjourn._runtime.private import is_in_cancel_scope
 
 SOURCES = Path(adjourn.__file__).parent
 
@@ -52,6 +55,23 @@ async def test_asyncio_has_what_is_used_of_it() -> None:
     loop.close()
     lost += [*missing(asyncio.Runner, "_on_sigint"), *missing(asyncio.unix_events, "_sighandler_noop")]
     check("Python", "_runtime/private.py", lost)
+
+
+async def test_anyio_has_what_is_used_of_it() -> None:
+    lost = []
+    with anyio.CancelScope():
+        module = sys.modules.get("anyio._backends._asyncio")
+        state = getattr(module, "_task_states", {}).get(asyncio.current_task())
+        if not hasattr(state, "cancel_scope"):
+            lost.append("_task_states")
+        assert is_in_cancel_scope()
+        assert not await asyncio.create_task(outside()), "a scope does not reach what others start"
+    assert not is_in_cancel_scope()
+    check("anyio", "_runtime/private.py", lost)
+
+
+async def outside() -> bool:
+    return is_in_cancel_scope()
 
 
 async def test_psycopgs_pool_has_what_is_used_of_it(dsn: str) -> None:

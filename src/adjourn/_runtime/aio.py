@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from adjourn._runtime.private import running_loop
+from adjourn._runtime.private import is_in_cancel_scope, running_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,8 +96,8 @@ async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
     waits for the server. So the call runs in a task of its own, outside the scope.
     """
     _require_asyncio()
-    # Only anyio cancels more than once, so a program without anyio does not need the task.
-    if "anyio" not in sys.modules:
+    # Only a scope cancels more than once. A task costs two turns of the event loop.
+    if not is_in_cancel_scope():
         return await call(*args, **kwargs)
     task = asyncio.ensure_future(call(*args, **kwargs))
     try:
@@ -126,7 +126,7 @@ async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:
-    # Imported here: if anyio is imported, `guarded` assumes that there may be cancel scopes.
+    # Imported here, since few programs come here.
     import anyio
 
     with anyio.CancelScope(shield=True):

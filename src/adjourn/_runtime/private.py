@@ -1,4 +1,4 @@
-"""All uses of private parts of asyncio, as seen in CPython 3.11 to 3.14.
+"""All uses of private parts of asyncio, as seen in CPython 3.11 to 3.14, and of anyio, as seen in 4.4 to 4.16.
 
 `tests/connectors/test_private_parts.py` fails if a release drops one of these.
 """
@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from typing import Any
 
+_ANYIO_ON_ASYNCIO = "anyio._backends._asyncio"
+"""The module that has anyio's cancel scopes. It is imported with the first of them, and not together with anyio."""
 _unix_events: Any = getattr(asyncio, "unix_events", None)
 
 
@@ -50,3 +53,19 @@ def is_loops_handler(handler: Any) -> bool:
     if isinstance(handler, functools.partial):
         return isinstance(getattr(handler.func, "__self__", None), asyncio.Runner)
     return handler is not None and handler is getattr(_unix_events, "_sighandler_noop", None)
+
+
+def is_in_cancel_scope() -> bool:
+    """Return whether the current task is in a cancel scope of anyio.
+
+    ``_task_states`` of anyio's module for asyncio has the scope of each task that is in one. Without it: True if anyio has been
+    used, which adds a task to each asynchronous call.
+    """
+    module = sys.modules.get(_ANYIO_ON_ASYNCIO)
+    if module is None:
+        return False
+    try:
+        state = module._task_states.get(asyncio.current_task())
+        return state is not None and state.cancel_scope is not None
+    except AttributeError:
+        return True
