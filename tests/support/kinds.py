@@ -142,7 +142,12 @@ def gather(observer: psycopg.Connection) -> None:
         query = "select sum(n_dead_tup) from pg_stat_user_tables where relname ~ 'adjourn_(finished_)?jobs'"
         return observer.execute(query).fetchone() == (0,)
 
-    until(is_clean)
+    try:
+        until(is_clean)
+    except AssertionError as error:
+        query = "select pid, datname, backend_type, state, xact_start, backend_xmin, query from pg_stat_activity where backend_xmin is not null"
+        holders = observer.execute(query).fetchall() + observer.execute("select * from pg_prepared_xacts").fetchall()
+        raise AssertionError(f"dead rows stay: {holders}") from error
 
 
 def empty_again(observer: psycopg.Connection) -> None:

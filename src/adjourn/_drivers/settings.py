@@ -54,7 +54,7 @@ life. Those that the connector's own options set are kept."""
 POOLER = "Pass pooler=True to the connector if it is one in transaction mode, or pooler=False if it is not"
 
 
-def greeting(process: int | None, *, sets: bool, lasting: bool) -> str:
+def greeting(process: int | None, *, sets: bool, lasting: bool, has_options: bool = True) -> str:
     """Return the first statement of a connection.
 
     Parameters
@@ -66,6 +66,8 @@ def greeting(process: int | None, *, sets: bool, lasting: bool) -> str:
         Whether the statement may set anything.
     lasting
         Whether it is a worker's session.
+    has_options
+        Whether settings may have been passed when it was connected. Only `pg_settings` tells which, and it takes a millisecond.
     """
     columns = ["pg_backend_pid() AS process", "current_setting('server_encoding') AS encoding"]
     if lasting:
@@ -75,7 +77,9 @@ def greeting(process: int | None, *, sets: bool, lasting: bool) -> str:
         columns.append(f"{_setting(EVERY_SESSION)} WHERE {direct}) AS settings")
     if sets and lasting:
         # A version of Postgres may not have all of them.
-        known = "JOIN pg_settings s USING (name) WHERE s.source <> 'client'"
+        known = "WHERE current_setting(name, true) IS NOT NULL"
+        if has_options:
+            known = "JOIN pg_settings s USING (name) WHERE s.source <> 'client'"
         columns.append(f"{_setting(LASTING_SESSION)} {known} AND {direct}) AS limits")
     return "SELECT " + ", ".join(columns)
 

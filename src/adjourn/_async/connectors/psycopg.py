@@ -197,7 +197,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
-        first used, unless ``kwargs`` has a ``prepare_threshold`` or there is a pooler in between.
+        used for the second time, unless ``kwargs`` has a ``prepare_threshold`` or there is a pooler in between.
 
         Raises
         ------

@@ -135,7 +135,8 @@ async def greeted_async(connection: AsyncConnection[Any], options: driver.Psycop
         Whether it is a session.
     """
     process = connection.info.backend_pid
-    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    has_options = bool(connection.info.options)
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting, has_options=has_options)
     with limited(connection, options.timeout):
         (facts,) = await run_on_async(connection, Statement("greeting", text), None)
         if not connection.autocommit:

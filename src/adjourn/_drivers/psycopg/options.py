@@ -35,8 +35,9 @@ from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, check_response_timeout
 LARGEST_POOL = 10
 """How many connections a pool has at most by default."""
 
-SESSION_DEFAULTS = {**ENCODING, "prepare_threshold": 0, **LASTING}
-"""The default parameters of a session."""
+SESSION_DEFAULTS = {**ENCODING, "prepare_threshold": 1, **LASTING}
+"""The default parameters of a session. A statement is prepared when it comes again: that takes a round trip, and a worker that ends at once
+executes most of them once."""
 
 # Options of the pool that adjourn sets itself.
 RESERVED = {"self", "conninfo", "open", "close_returns"}

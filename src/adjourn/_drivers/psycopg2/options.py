@@ -175,7 +175,8 @@ def connected_for_session(options: Psycopg2Options) -> tuple[Connection, bool]:
 def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -> bool:
     """Set what adjourn depends on, and return whether the connection goes through a pooler."""
     process = connection.info.backend_pid
-    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    has_options = bool(connection.info.options)
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting, has_options=has_options)
     try:
         with translating(), limited(connection, options.timeout):
             (facts,) = run(connection, Statement("greeting", text), None)

@@ -136,7 +136,8 @@ def greeted(connection: Connection[Any], options: driver.PsycopgOptions, *, last
         Whether it is a session.
     """
     process = connection.info.backend_pid
-    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    has_options = bool(connection.info.options)
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting, has_options=has_options)
     with limited(connection, options.timeout):
         (facts,) = run_on(connection, Statement("greeting", text), None)
         if not connection.autocommit:

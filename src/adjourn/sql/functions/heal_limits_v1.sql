@@ -7,6 +7,10 @@ declare
     v_ids integer[];
     v_keys text[];
 begin
+    noted := 0;
+    if not exists (select from @schema.adjourn_jobs j where j.hold = @gate) then
+        return;
+    end if;
     with recursive waiting(id, key) as (
         (
             select j.gate_id, j.gate_key from @schema.adjourn_jobs j
@@ -20,7 +24,6 @@ begin
     )
     select array_agg(page.id), array_agg(page.key) into v_ids, v_keys from (select waiting.id, waiting.key from waiting limit p_limit + 1) page;
     if v_ids is null then
-        noted := 0;
         return;
     end if;
     if cardinality(v_ids) > p_limit then

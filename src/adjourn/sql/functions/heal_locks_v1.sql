@@ -5,6 +5,10 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
 declare
     v_locks text[];
 begin
+    noted := 0;
+    if not exists (select from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced)) then
+        return;
+    end if;
     v_locks := array(
         with recursive chain(lock) as (
             (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) and j.lock >= p_from order by j.lock limit 1)
@@ -15,7 +19,6 @@ begin
         select chain.lock from chain where chain.lock is not null limit p_limit + 1
     );
     if v_locks = '{}' then
-        noted := 0;
         return;
     end if;
     following := v_locks[p_limit + 1];

@@ -1,7 +1,7 @@
 -- Leave notes of tasks whose jobs were set aside and may go on: nothing that they belong to is paused, and a worker serves their queue; and of
 -- pauses whose end is not noted. Returns how many notes there are.
 create function @schema.adjourn_heal_pauses_v1() returns integer
-language plpgsql as $$
+language plpgsql set enable_seqscan = off as $$
 declare
     v_tasks text[];
     v_queues text[];
@@ -15,7 +15,9 @@ begin
         ) ending
         where not exists (select from @schema.adjourn_due_rates d where d.limit_id = 0 and d.limit_key = ending.what offset 0)
     );
-    select array_agg(free.task_name), array_agg(free.queue) into v_tasks, v_queues from @schema.adjourn_free_kinds_v1() free;
+    if exists (select from @schema.adjourn_jobs j where j.hold = @paused) then
+        select array_agg(free.task_name), array_agg(free.queue) into v_tasks, v_queues from @schema.adjourn_free_kinds_v1() free;
+    end if;
     if v_tasks is not null then
         v_notes := v_notes || array(
             select distinct 'task:' || free.task_name from unnest(v_tasks, v_queues) free(task_name, queue)
