@@ -272,13 +272,15 @@ async def test_a_session_commits_by_itself_and_needs_no_open_connector(
 
 
 @pytest.mark.parametrize(("kwargs", "is_prepared"), [({}, True), ({"prepare_threshold": None}, False)])
-async def test_a_session_prepares_at_the_first_use_unless_told_otherwise(
+async def test_a_session_prepares_at_the_second_use_unless_told_otherwise(
     scratch: str, kwargs: dict[str, Any], is_prepared: bool
 ) -> None:
     session = await AsyncPsycopgHalf(scratch, kwargs=kwargs).session_async()
+    look = Statement("prepared", "SELECT name FROM pg_prepared_statements")
     await session.execute_async(ALL, {})
-    prepared = await session.execute_async(Statement("prepared", "SELECT name FROM pg_prepared_statements"))
-    assert bool(prepared) is is_prepared
+    assert await session.execute_async(look) == []
+    await session.execute_async(ALL, {})
+    assert bool(await session.execute_async(look)) is is_prepared
     await session.close_async()
 
 

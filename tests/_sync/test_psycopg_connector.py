@@ -270,13 +270,15 @@ def test_a_session_commits_by_itself_and_needs_no_open_connector(
 
 
 @pytest.mark.parametrize(("kwargs", "is_prepared"), [({}, True), ({"prepare_threshold": None}, False)])
-def test_a_session_prepares_at_the_first_use_unless_told_otherwise(
+def test_a_session_prepares_at_the_second_use_unless_told_otherwise(
     scratch: str, kwargs: dict[str, Any], is_prepared: bool
 ) -> None:
     session = SyncPsycopgHalf(scratch, kwargs=kwargs).session()
+    look = Statement("prepared", "SELECT name FROM pg_prepared_statements")
     session.execute(ALL, {})
-    prepared = session.execute(Statement("prepared", "SELECT name FROM pg_prepared_statements"))
-    assert bool(prepared) is is_prepared
+    assert session.execute(look) == []
+    session.execute(ALL, {})
+    assert bool(session.execute(look)) is is_prepared
     session.close()
 
 

@@ -321,7 +321,7 @@ def test_a_pause_sets_jobs_aside_in_pages_however_many_others_wait(
     task.defer(tenant="another")
     number = 21_000
     # What other tests have left in the indexes would be read, too.
-    observer.execute("vacuum adjourn.adjourn_jobs")
+    observer.execute("vacuum (index_cleanup on) adjourn.adjourn_jobs")
     # Jobs that wait in one long line, in many short ones and in lines of several priorities, and places of jobs that have not begun.
     observer.execute(
         "insert into adjourn.adjourn_jobs"
