@@ -89,6 +89,8 @@ class Wait:
         self.watchdog = watchdog
         self.seconds = seconds
         self.task = task
+        # A task that has gone on after a cancellation is not being cancelled.
+        self._survived = 0 if task is None else task.cancelling()
 
     def on(self, line: HasSocket | None) -> None:
         """Say which connection the call waits on from now on. The server's time begins anew."""
@@ -119,7 +121,7 @@ class Wait:
         deadline = self.deadline
         if deadline is None:
             deadline = self.deadline = now + self.seconds
-        if self.task is not None and self.task.cancelling():
+        if self.task is not None and self.task.cancelling() > self._survived:
             self.task = None
             deadline = self.deadline = min(deadline, now + CANCELLATION)
         return now >= deadline
