@@ -18,7 +18,7 @@ LONGEST_BUFFERED = 0.02
 """The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
 LARGEST_BUFFER = 100
 """The most jobs to have by that rule."""
-SHORT_BUFFERED = 0.005
+SHORT_BUFFERED = 0.008
 """Seconds of work to claim in advance in any case, for as many slots as there may be: the worker does it while it waits for the
 database."""
 LARGEST_SHORT_BUFFER = 300
@@ -80,7 +80,7 @@ class Slots:
             return room
         ahead = jobs_ahead(self._concurrency, self.executor.mean_duration)
         ahead = max(0, ahead - len(self.buffer.followers))
-        return max(0, self._concurrency + ahead - self.executor.slots_held - len(self.buffer))
+        return room_for(self._concurrency, ahead, self.executor.slots_held + len(self.buffer))
 
     @property
     def most_followers(self) -> int:
@@ -168,3 +168,22 @@ def jobs_ahead(slots: int, seconds: float) -> int:
         min(int(LONGEST_BUFFERED * rate), LARGEST_BUFFER - slots),
         min(int(SHORT_BUFFERED * rate), LARGEST_SHORT_BUFFER),
     )
+
+
+def room_for(slots: int, ahead: int, held: int) -> int:
+    """Return how many jobs to claim in one round trip.
+
+    It is at most half of all, beyond those that can begin at once: the other half runs meanwhile, and neither the worker nor the
+    server waits for the other one.
+
+    Parameters
+    ----------
+    slots
+        How many jobs can run at once.
+    ahead
+        How many to have beyond those.
+    held
+        How many the worker has.
+    """
+    most = slots + ahead
+    return max(0, slots - held, min(most - held, -(-most // 2)))
