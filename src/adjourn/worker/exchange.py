@@ -309,8 +309,8 @@ class Exchange:
                 self._pace.probe_next()
             if exchanged.repeat:
                 self._pace.confirm()
-            # Let the tasks that were just started run before the next round trip. If that has outcomes to store, they run meanwhile.
-            if len(exchanged.claimed) < limit or not self._outbox.outcomes:
+            # Let the tasks that were just started run before the next round trip. If it has outcomes to store, they run meanwhile.
+            if len(exchanged.claimed) < limit or not self._outbox.outcomes or self.slots.buffer.has_locks:
                 await asyncio.sleep(0)
             return False
         if limit and not probing:

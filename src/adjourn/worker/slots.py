@@ -80,7 +80,11 @@ class Slots:
             return room
         ahead = jobs_ahead(self._concurrency, self.executor.mean_duration)
         ahead = max(0, ahead - len(self.buffer.followers))
-        return room_for(self._concurrency, ahead, self.executor.slots_held + len(self.buffer))
+        held = self.executor.slots_held + len(self.buffer)
+        if self.buffer.has_locks:
+            # Behind the head of a lock one job ends after the other, so there is no half to run meanwhile.
+            return max(0, self._concurrency + ahead - held)
+        return room_for(self._concurrency, ahead, held)
 
     @property
     def most_followers(self) -> int:

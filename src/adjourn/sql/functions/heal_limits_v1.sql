@@ -8,7 +8,7 @@ declare
     v_keys text[];
 begin
     noted := 0;
-    if not exists (select from @schema.adjourn_jobs j where j.hold = @gate) then
+    if (select j.gate_id from @schema.adjourn_jobs j where j.hold = @gate order by j.gate_id, j.gate_key limit 1) is null then
         return;
     end if;
     with recursive waiting(id, key) as (

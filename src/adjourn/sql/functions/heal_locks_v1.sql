@@ -6,7 +6,7 @@ declare
     v_locks text[];
 begin
     noted := 0;
-    if not exists (select from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced)) then
+    if (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) order by j.lock limit 1) is null then
         return;
     end if;
     v_locks := array(

@@ -15,7 +15,8 @@ begin
         ) ending
         where not exists (select from @schema.adjourn_due_rates d where d.limit_id = 0 and d.limit_key = ending.what offset 0)
     );
-    if exists (select from @schema.adjourn_jobs j where j.hold = @paused) then
+    -- In a new session planning costs more than looking. The order leaves no choice of an index.
+    if (select j.task_name from @schema.adjourn_jobs j where j.hold = @paused order by j.task_name, j.queue limit 1) is not null then
         select array_agg(free.task_name), array_agg(free.queue) into v_tasks, v_queues from @schema.adjourn_free_kinds_v1() free;
     end if;
     if v_tasks is not null then
