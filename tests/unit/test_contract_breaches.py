@@ -76,6 +76,25 @@ class IsNotWoken(SyncInMemoryConnector):
         return DeafSession(MemoryStore().connect())
 
 
+class SilentSession(SyncInMemorySession):
+    can_listen = False
+
+    def listen(self, channel: str) -> None:
+        raise exceptions.ConnectorException("No notifications come here.")
+
+    def wait_for_notifications(self, timeout: float) -> list[str]:
+        raise AssertionError("nobody waits for what does not come")
+
+
+class CannotListen(SyncInMemoryConnector):
+    def __init__(self) -> None:
+        self._jobs = MemoryStore()
+        super().__init__(store=self._jobs)
+
+    def session(self) -> SyncSession:
+        return SilentSession(self._jobs.connect())
+
+
 class HangsAtClosing(SyncInMemoryConnector):
     def close(self) -> None:
         threading.Event().wait()
@@ -136,6 +155,13 @@ def test_a_connector_that_keeps_the_contract_passes_without_a_framework(connecto
     found = outcomes(connector)
     assert found["broken"] == []
     assert len(found["kept"]) >= 10
+
+
+def test_a_connector_whose_sessions_cannot_listen_keeps_the_contract() -> None:
+    found = outcomes(CannotListen)
+    assert found["broken"] == []
+    assert {"test_a_session_hears_notifications", "test_a_session_can_be_woken"} <= set(found["skipped"])
+    assert "test_a_session_can_be_given_up" in found["kept"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ SETTINGS: Statement = Statement("settings", greeting(None, sets=True, lasting=Fa
 """A statement for a driver to execute once on each connection of a pool that it makes, without parameters.
 
 It sets what adjourn's statements depend on, whatever the role or the database begins its sessions with. Sessions need
-it not: adjourn sets what they need. Do not execute it on a connection of the user's own, nor behind a connection pooler in
+it not: adjourn sets what they need. A pool that resets connections when they come back takes the settings away: turn
+that off, or execute it again. Do not execute it on a connection of the user's own, nor behind a connection pooler in
 transaction mode. Besides, connect with ``client_encoding=UTF8``.
 """
 
@@ -107,7 +108,8 @@ class DriverSession(abc.ABC):
         """
 
     can_listen: bool = True
-    """Whether notifications arrive. If not, as behind a connection pooler in transaction mode, workers poll for jobs."""
+    """Whether notifications arrive. If not, as behind a connection pooler in transaction mode, workers poll for jobs, and never
+    listen or wait for notifications."""
 
     is_wakeable: bool = False
     """Whether `wake` ends a wait; False unless you write both."""

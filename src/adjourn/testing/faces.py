@@ -21,6 +21,7 @@ class SessionFace(abc.ABC):
     """A session, in one of its colours."""
 
     def __init__(self, session: AsyncSession | SyncSession) -> None:
+        self.can_listen: bool = session.can_listen
         self.is_wakeable: bool = session.is_wakeable
         self.wake: Callable[[], None] = session.wake
         self.abandon: Callable[[], None] = session.abandon

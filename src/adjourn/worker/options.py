@@ -27,8 +27,9 @@ WORKER_NAME = "worker"
 WORKER_CONCURRENCY = 1
 """How many jobs run at once."""
 MOST_JOBS = 2**31 - 1
-MOST_DAYS = 36_500
 """How many jobs a worker can ask the database for."""
+MOST_DAYS = 36_500
+"""How many days notes can be kept: a hundred years."""
 FETCH_JOB_POLLING_INTERVAL = 5.0
 ABORT_JOB_POLLING_INTERVAL = 5.0
 SHORTEST_INTERVAL = 0.01
