@@ -19,6 +19,7 @@ from adjourn.web import zones
 from adjourn.web.failures import told_error
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.noting import told_note
+from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
 
 MOST_SHOWN = 65_536
@@ -55,7 +56,7 @@ def show(view: View) -> dict[str, Any]:
     if read is None:
         lead = ("Search for jobs", view.url("jobs"))
         raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
-    row, chain, place, steps, notes = read
+    row, chain, place, steps, notes, pauses = read
     audit = notes if view.may("audit") else []
     job = Job.from_row(row)
     hide = view.site.hides(job)
@@ -63,6 +64,8 @@ def show(view: View) -> dict[str, Any]:
         "title": f"Job {number}",
         "job": job,
         "row": row,
+        "pauses": pauses,
+        "waits_for": "pause" if pauses else row["waits_for"],
         "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
         "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
         "progress": progress_of(row["progress"]),
@@ -77,8 +80,8 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
-_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row]]"
-"""A job, the line of its lock, its place there, its steps, and what people did with it."""
+_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row]]"
+"""A job, the line of its lock, its place there, its steps, what people did with it, and the pauses that hold it up."""
 
 
 def _read(view: View, number: int) -> _Read | None:
@@ -94,7 +97,10 @@ def _read(view: View, number: int) -> _Read | None:
         chain = reader.rows("chain", lock=lock) if lock is not None and is_waiting else []
         place = reader.rows("place_in_chain", lock=lock, id=number)[0] if chain else None
         audit = reader.rows("audit", target=str(number), actor=None, before_id=None)
-        return row, chain, place, reader.rows("steps", id=number), audit
+        # A worker has to look at a job of a paused task before the job itself is known to wait for that.
+        is_held = row["waits_for"] in ("pause", "worker")
+        pauses = pauses_of(reader.rows("pauses"), (row["queue"],), (row["task_name"],)) if is_held else []
+        return row, chain, place, reader.rows("steps", id=number), audit, pauses
 
     if not view.is_look:
         with view.database.reader() as reader:

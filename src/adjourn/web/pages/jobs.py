@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.search import MOST_FOUND
+from adjourn.types import Row
 from adjourn.web.bulk import KINDS
 from adjourn.web.failures import told_error
 from adjourn.web.inputs import MOST_TEXT
 from adjourn.web.page import Page, View
+from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.pages.searching import (
     FIRST_LOOK,
     FURTHER_LOOK,
@@ -25,6 +28,8 @@ from adjourn.web.pages.searching import (
 )
 from adjourn.web.problems import BadInput
 
+MOST_PAUSES = 5
+"""So many pauses are told above a list."""
 LONGEST_ARGUMENTS = 120
 """Characters of the arguments in a row."""
 COLUMNS = {
@@ -81,6 +86,7 @@ def _found(view: View) -> dict[str, Any]:
         **_form(view, columns),
         "refused": "",
         "jobs": [row(view, job) for job in page.jobs],
+        "pauses": _pauses(view, page.jobs),
         "page": page,
         "limit": limit,
         "is_filtered": bool(wanted),
@@ -95,6 +101,15 @@ def _found(view: View) -> dict[str, Any]:
         "can_choose": can_choose,
         "at_once": {name: KINDS[name] for name in AT_ONCE if view.may(KINDS[name].permission)},
     }
+
+
+def _pauses(view: View, jobs: Sequence[Job]) -> list[Row]:
+    """Return the pauses that hold up jobs of a page."""
+    waiting = [job for job in jobs if job.status == "todo"]
+    if not waiting:
+        return []
+    rows = view.database.rows("pauses")
+    return pauses_of(rows, {job.queue for job in waiting}, {job.task_name for job in waiting})[:MOST_PAUSES]
 
 
 def _form(view: View, columns: list[str]) -> dict[str, Any]:
