@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.progress import progress_of
-from adjourn.exceptions import JobChanged
+from adjourn.exceptions import JobChanged, TaskNotFound
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.monitor.reader import Reader
@@ -32,6 +32,8 @@ KEPT = 1.9
 NO_TIME = (
     "A job that waits for other jobs or for an event has no time that it could be given: see to what it waits for."
 )
+UNKNOWN = f"{TaskNotFound.__module__}.{TaskNotFound.__qualname__}: "
+"""How the error of a job begins whose task no worker knew."""
 REMEDIES = {
     "job.retry": "Only a job that has ended is run again: let this one end, or cancel it first.",
     "job.run_now": f"Only a job that waits for its time is run now. {NO_TIME}",
@@ -68,6 +70,9 @@ def show(view: View) -> dict[str, Any]:
         "waits_for": "pause" if pauses else row["waits_for"],
         "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
         "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
+        "is_unknown": _is_unknown(job, row["waits_for"]),
+        "is_declared": job.task_name in view.app.tasks,
+        "error_class": UNKNOWN,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
         "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
@@ -78,6 +83,15 @@ def show(view: View) -> dict[str, Any]:
         "seen": {"id": number, "status": job.status, "claim": job.claim},
         "headers": sorted((job.headers or {}).items()),
     }
+
+
+def _is_unknown(job: Job, waits_for: str | None) -> bool:
+    """Return whether a job waits for a worker that knows its task, or failed because there was none."""
+    if job.status != "failed" or not job.errors:
+        return waits_for == "task"
+    last = job.errors[-1]
+    # The job's own code may raise the same: of another task, then.
+    return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
 
 
 _Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row]]"
