@@ -503,8 +503,16 @@ def test_a_change_of_many_jobs_leads_to_what_became_of_them(
     assert "has changed, as they are now" in text_of(listed)
     assert "No job matches" in client.get(addresses[1]).text
     refused = client.get("/jobs?change=nosuch")
-    assert (refused.status_code, "knows no such change" in refused.text) == (400, True)
+    assert (refused.status_code, "knows such a change" in refused.text) == (400, True)
     assert client.get(f"{addresses[0]}&part=7").status_code == 400
+    with TestClient(web.create_app(app, auth=web.anybody)) as another:
+        told = another.get(addresses[0]).text
+        assert {int(each) for each in re.findall(r'data-row="(\d+)"', told)} == shown, "the audit knows which"
+        assert "Only the 3 jobs that a change of many jobs has changed" in text_of(told)
+        assert f"/jobs?change={addresses[0].split('=')[1]}" in another.get("/audit").text
+        assert another.get(f"{addresses[0]}&part=7").status_code == 400
+        gone = another.get(f"/bulk?id={addresses[0].split('=')[1]}")
+        assert (gone.status_code, addresses[0] in gone.text) == (404, True)
 
 
 def test_the_audit_says_in_words_who_did_what(

@@ -70,7 +70,8 @@ def _found(view: View) -> dict[str, Any]:
     after = query.text("after") or None
     limit = query.number("limit", 50, least=10, most=200) or 50
     is_further = query.flag("further")
-    wanted, change = wanted_by(view, query), change_of(view, query)
+    change = change_of(view, query)
+    wanted = wanted_by(view, query, change)
     columns = chosen_columns(view)
     named = wanted.get("ids", ())
     if named and change is None:
@@ -94,7 +95,7 @@ def _found(view: View) -> dict[str, Any]:
         "is_full": len(page.jobs) == limit,
         "change": change,
         "part": query.number("part", 1) or 1,
-        "parts": 0 if change is None else -(-len(change.changed) // PART),
+        "parts": 0 if change is None else -(-len(change.ids) // PART),
         "named": 0 if change is not None else len(set(named)),
         "missing": sorted(set(named) - {job.id for job in page.jobs if job.id is not None}),
         "numbers": NUMBERS,
