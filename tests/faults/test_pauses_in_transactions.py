@@ -41,13 +41,13 @@ def test_who_pauses_two_queues_in_another_order_than_somebody_else_is_told_what_
                 waiting.result(30)
             except ConnectorException as error:
                 refused.append(error)
-        (error,) = refused
-        assert error.sqlstate == "40P01"
+        (deadlock,) = refused
+        assert deadlock.sqlstate == "40P01"
         with pytest.raises(
             ConnectorException,
             match=r"^deadlock detected\. Two transactions .* in the same order, or each thing in a transaction of its own",
         ):
-            raise error
+            raise deadlock
         one.rollback()
         other.rollback()
         assert manager.list_pauses() == []
