@@ -117,6 +117,7 @@ def looks(manager: AsyncJobManager) -> dict[str, tuple[Callable[[], Awaitable[An
         "running jobs": (lambda: ids_async(status="doing"), []),
         "jobs that wait for a worker": (lambda: ids_async(limit=2, waits_for="worker"), [ROWS + 1, ROWS + 2]),
         "jobs that wait for a task": (lambda: ids_async(waits_for="task"), []),
+        "jobs that wait for a time": (lambda: ids_async(order="due"), []),
         "queues and tasks whose jobs wait": (lambda: names_async(waits_for="worker"), ["new", "task"]),
         "live queues and tasks": (lambda: names_async(live_only=True), ["new", "task"]),
     }

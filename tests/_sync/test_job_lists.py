@@ -112,6 +112,7 @@ def looks(manager: SyncJobManager) -> dict[str, tuple[Callable[[], Any], Any]]:
         "running jobs": (lambda: ids(status="doing"), []),
         "jobs that wait for a worker": (lambda: ids(limit=2, waits_for="worker"), [ROWS + 1, ROWS + 2]),
         "jobs that wait for a task": (lambda: ids(waits_for="task"), []),
+        "jobs that wait for a time": (lambda: ids(order="due"), []),
         "queues and tasks whose jobs wait": (lambda: names(waits_for="worker"), ["new", "task"]),
         "live queues and tasks": (lambda: names(live_only=True), ["new", "task"]),
     }

@@ -188,6 +188,21 @@ def test_jobs_are_found_by_what_they_wait_for(app: adjourn.App, typed: Typed, ob
         typed("list_jobs waits_for=tasks")
 
 
+def test_jobs_are_listed_by_when_they_are_due(app: adjourn.App, typed: Typed) -> None:
+    ids = {
+        minutes: app.configure_task("mail.send", queue="mail", schedule_in={"minutes": minutes}).defer()
+        for minutes in (30, 10, 20)
+    }
+    app.configure_task("mail.send", queue="mail").defer()
+    _, *rows = typed("list_jobs order=due")
+    assert [row[0] for row in rows] == [str(ids[minutes]) for minutes in (10, 20, 30)]
+    first = typed("list_jobs order=due limit=2")
+    assert first[-1][-1] == f"after={ids[20]}"
+    assert [row[0] for row in typed(f"list_jobs order=due limit=2 after={ids[20]}")[1:]] == [str(ids[30])]
+    with pytest.raises(adjourn.exceptions.InvalidOption, match=r"order=.dew.*Pass one of: id, due"):
+        typed("list_jobs order=dew")
+
+
 def test_workers_are_listed_and_named_where_their_jobs_are(
     app: adjourn.App, typed: Typed, observer: psycopg.Connection
 ) -> None:

@@ -17,7 +17,14 @@ from support.sessions import Sessions
 from support.shop import tasks
 from support.site import move
 
-LIVE = ("adjourn_jobs", "adjourn_finished_jobs", "adjourn_workers", "adjourn_schedules", "adjourn_headless_locks")
+LIVE = (
+    "adjourn_jobs",
+    "adjourn_audit",
+    "adjourn_finished_jobs",
+    "adjourn_workers",
+    "adjourn_schedules",
+    "adjourn_headless_locks",
+)
 
 
 @pytest.fixture(scope="session")

@@ -394,6 +394,46 @@ def test_an_action_on_jobs_in_mixed_states_does_what_it_can_and_says_what_it_has
     assert counted == sum((Counter({labels.get(state, state): count}) for state, count in expected.items()), Counter())
 
 
+@pytest.mark.parametrize("action", MIXED)
+def test_the_audit_names_who_has_changed_jobs_in_the_admin(root: Client, shop: Shop, action: str) -> None:
+    suited, *_ = MIXED[action]
+    made = in_each_state(shop, 2)
+    ids = [job_id for each in made.values() for job_id in each]
+    body(root, JOBS, index="0", action=action, _selected_action=ids)
+    assert app.job_manager.actions.list_audit() == [], "it has only asked"
+    act(root, action, ids)
+    notes = app.job_manager.actions.list_audit()
+    assert {(note.author.name, note.author.how, note.author.address) for note in notes} == {
+        ("root", "admin", "127.0.0.1")
+    }
+    assert sum(note.jobs for note in notes) == 2 * len(suited)
+
+
+def test_the_audit_names_who_has_changed_schedules_in_the_admin(
+    root: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "periodic_registry", type(app.periodic_registry)())
+    task = app.task(name="sweep")(lambda timestamp: None)
+    app.periodic(cron="@hourly", periodic_id="a", queueing_lock="q")(task)
+    try:
+        app.job_manager.defer_periodic_job(
+            adjourn.jobs.Job(queue="default", task_name="sweep"), "a", 60, cron="@hourly"
+        )
+        (id_,) = Schedule.objects.values_list("pk", flat=True)
+        for action in ("pause", "resume", "defer_now", "defer_now"):
+            body(root, "/admin/adjourn/schedule/", confirmed="yes", action=action, _selected_action=[id_])
+        notes = app.job_manager.actions.list_audit()
+        assert [note.action for note in notes] == ["schedule.run", "schedule.resume", "schedule.pause"]
+        assert {note.author.name for note in notes} == {"root"}
+        assert notes[0].outcome == f"stored job {Job.objects.get(queueing_lock='q').pk}"
+        paused_by = "root"
+        app.job_manager.resume_schedule("sweep", "a")
+        body(root, "/admin/adjourn/schedule/", confirmed="yes", action="pause", _selected_action=[id_])
+        assert [pause.paused_by for pause in app.job_manager.list_pauses()] == [paused_by]
+    finally:
+        del app.tasks["sweep"]
+
+
 def test_an_action_asks_first_and_does_nothing_then(root: Client, shop: Shop) -> None:
     ids = bill.batch_defer(*[{"order_id": 1}] * 3)
     page = body(root, JOBS, index="0", action="cancel", _selected_action=ids)

@@ -232,6 +232,28 @@ def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: E
         assert words in texts
 
 
+@pytest.mark.parametrize(
+    ("details", "told", "remedy"),
+    [
+        ('{"concurrency": 1}', "the one slot of its workers is busy, 1 with jobs of queue news", "Start more workers"),
+        ('{"concurrency": 2}', "its workers have free slots", "More workers would not help"),
+        (None, "no worker that is alive serves it", "Start a worker for this queue"),
+    ],
+)
+def test_why_a_queue_is_late_is_what_the_dashboard_says(
+    app: adjourn.App, execute: Execute, details: str | None, told: str, remedy: str
+) -> None:
+    lives(execute, queues="null" if details else "array['news']")
+    stores(execute, age=700)
+    if details:
+        execute(f"update adjourn.adjourn_workers set details = '{details}'")
+    stores(execute, columns=", worker_id, started_at", values=", (select max(id) from adjourn.adjourn_workers), now()")
+    execute("update adjourn.adjourn_jobs set queue = 'news' where worker_id is not null")
+    (finding,) = found(app, "jobs", Level.CRITICAL)
+    assert finding.text.endswith(f"could have run for 12 min: {told}")
+    assert finding.remedy.startswith(remedy) or finding.remedy.endswith(f"{remedy}.")
+
+
 def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjourn.App, execute: Execute) -> None:
     lives(execute, queues="'{print}'")
     stores(execute, age=700)

@@ -298,6 +298,35 @@ def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: Test
     assert app.job_manager.actions.list_audit(target=str(job_id)) == []
 
 
+def test_a_job_whose_task_no_worker_knows_is_told_what_to_do(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="careless")
+    def careless() -> None:
+        app.configure_task("other", allow_unknown=False).defer()
+
+    id_ = app.configure_task("gone", allow_unknown=True).defer()
+    careless_id = careless.defer()
+    app.run_worker(wait=False)
+    told = text_of(client.get(f"/job?id={id_}").text)
+    assert (
+        "No worker that serves its queue knows task gone . Deploy the workers with the module that declares it" in told
+    )
+    assert "it runs by itself" in told
+    app.run_worker(wait=False, unknown_task_timeout=0)
+    page = client.get(f"/job?id={id_}").text
+    told = text_of(page)
+    assert "It failed because no worker knew task gone . Deploy the workers with the module that declares it" in told
+    assert "Then run it again" in told
+    found = re.search(r'href="([^"]+)">all that failed like this', page)
+    assert found
+    listed = client.get(html.unescape(found[1])).text
+    assert f"/job?id={id_}" in listed
+    app.task(name="gone")(lambda: None)
+    assert "This dashboard's app declares it." in text_of(client.get(f"/job?id={id_}").text)
+    careless_page = text_of(client.get(f"/job?id={careless_id}").text)
+    assert "TaskNotFound" in careless_page, "it has another error of the same class"
+    assert "no worker knew" not in careless_page
+
+
 def test_a_job_in_a_line_shows_the_line(app: adjourn.App, client: TestClient) -> None:
     ids = [app.tasks["send"].configure(lock="one").defer() for _ in range(3)]
     app.job_manager.fetch_job(None, app.job_manager.register_worker())
@@ -474,8 +503,16 @@ def test_a_change_of_many_jobs_leads_to_what_became_of_them(
     assert "has changed, as they are now" in text_of(listed)
     assert "No job matches" in client.get(addresses[1]).text
     refused = client.get("/jobs?change=nosuch")
-    assert (refused.status_code, "knows no such change" in refused.text) == (400, True)
+    assert (refused.status_code, "knows such a change" in refused.text) == (400, True)
     assert client.get(f"{addresses[0]}&part=7").status_code == 400
+    with TestClient(web.create_app(app, auth=web.anybody)) as another:
+        told = another.get(addresses[0]).text
+        assert {int(each) for each in re.findall(r'data-row="(\d+)"', told)} == shown, "the audit knows which"
+        assert "Only the 3 jobs that a change of many jobs has changed" in text_of(told)
+        assert f"/jobs?change={addresses[0].split('=')[1]}" in another.get("/audit").text
+        assert another.get(f"{addresses[0]}&part=7").status_code == 400
+        gone = another.get(f"/bulk?id={addresses[0].split('=')[1]}")
+        assert (gone.status_code, addresses[0] in gone.text) == (404, True)
 
 
 def test_the_audit_says_in_words_who_did_what(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import adjourn
 from adjourn import web
 from adjourn.jobs import Author
 from adjourn.limits import Limit, Rate
+from adjourn.monitor.slots import Slots
 from adjourn.web import figures
 from support.waiting import until
 
@@ -121,6 +123,68 @@ def test_who_pauses_on_the_page_of_a_queue_or_a_task_comes_back_to_it(client: Te
         assert done.url.path == f"/{scope}s"
 
 
+RESUMES = r'action="[^"]*/do/(queue|task).resume".*?</form>'
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes"),
+    [
+        ("/", ["queue", "task"]),
+        ("/queue?name=mail&range=24h", ["queue", "task"]),
+        ("/task?name=send", ["task"]),
+        ("/jobs?queue=mail&status=todo", ["queue", "task"]),
+        ("/job?id={id}", ["queue", "task"]),
+    ],
+)
+def test_what_a_pause_holds_up_is_told_beside_what_ends_it(
+    app: adjourn.App, client: TestClient, path: str, scopes: list[str]
+) -> None:
+    path = path.format(id=app.tasks["send"].defer())
+    app.tasks["fail"].configure(queue="other").defer()
+    bob = app.job_manager.acting_for(Author(name="bob@host", how="shell"))
+    bob.pause_queue("mail", reason="of tests")
+    bob.pause_task("send", reason="of tests")
+    for left in (scopes, scopes[1:]):
+
+        def resumes() -> list[re.Match[str]]:
+            return list(re.finditer(RESUMES, client.get(path).text, re.DOTALL))
+
+        until(lambda left=left: [each[1] for each in resumes()] == left)  # type: ignore[misc]
+        found = resumes()
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', found[0][0]))
+        fields = {name: html.unescape(value) for name, value in fields.items()}
+        done = client.post(f"/do/{left[0]}.resume", data=fields, headers=SAME_SITE)
+        assert "is resumed." in done.text
+        back = str(done.url).replace(str(client.base_url), "")
+        assert back.startswith(path), "one is where one was"
+        if len(left) == 1:
+            break
+    assert app.job_manager.list_pauses() == [] or scopes == ["task"]
+
+
+def test_the_list_and_the_page_of_a_job_say_which_pause_keeps_it(app: adjourn.App, client: TestClient) -> None:
+    id_, other = app.tasks["send"].defer(), app.tasks["fail"].configure(queue="other").defer()
+    app.job_manager.acting_for(Author(name="bob@host", how="shell")).pause_task("send", reason="of tests")
+    told = "Task send , 0 ms ago by bob@host , because of tests : no job of it starts until it is resumed. Resume"
+    told = told.replace("0 ms", "[0-9.]+ m?s")
+    for path in (f"/job?id={id_}", "/jobs", "/jobs?task=send"):
+        assert re.search(told, text_of(client.get(path).text)), path
+    assert "Waits for the end of a pause" in text_of(client.get(f"/job?id={id_}").text)
+    for path in (f"/job?id={other}", "/jobs?queue=other"):
+        assert "no job of it starts" not in text_of(client.get(path).text)
+
+
+def test_who_may_not_resume_is_told_of_a_pause_alone(app: adjourn.App) -> None:
+    id_ = app.tasks["send"].defer()
+    app.job_manager.pause_queue("mail")
+    app.job_manager.pause_task("send")
+    with TestClient(web.create_app(app, auth=web.anybody, permissions={"view"})) as client:
+        for path in ("/", "/queues", "/queue?name=mail", "/tasks", "/task?name=send", "/jobs", f"/job?id={id_}"):
+            page = client.get(path).text
+            assert "starts until it is resumed" in text_of(page) or path == "/tasks"
+            assert ".resume" not in page
+
+
 PAUSED = ("paused", "warn", "no job starts until it is resumed")
 ALONE = ("no worker", "bad", "no worker that is alive serves it")
 
@@ -136,14 +200,17 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
             [PAUSED, ALONE, ("limited", "warn", "its limit holds back 1 job")],
         ),
         ({"workers": 0}, [ALONE]),
-        ({"workers": 0, "slots": 0, "latency": 90.0}, [ALONE, ("late", "bad", "")]),
-        ({"latency": 90.0, "busy": 4}, [("late", "bad", "all 4 slots of its workers are busy")]),
+        ({"workers": 0, "slots": Slots(), "latency": 90.0}, [ALONE, ("late", "bad", "")]),
         (
-            {"latency": 12.0, "busy": 4, "others": Counter(reports=3)},
+            {"latency": 90.0, "slots": Slots(number=4, taken=4)},
+            [("late", "bad", "all 4 slots of its workers are busy")],
+        ),
+        (
+            {"latency": 12.0, "slots": Slots(number=4, taken=4, others=Counter(reports=3))},
             [("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of queue reports")],
         ),
         (
-            {"latency": 12.0, "busy": 4, "others": Counter(news=1, reports=3)},
+            {"latency": 12.0, "slots": Slots(number=4, taken=4, others=Counter(news=1, reports=3))},
             [
                 (
                     "waiting",
@@ -152,10 +219,13 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
                 )
             ],
         ),
-        ({"latency": 12.0, "slots": 1, "busy": 1}, [("waiting", "warn", "the one slot of its workers is busy")]),
+        (
+            {"latency": 12.0, "slots": Slots(number=1, taken=1)},
+            [("waiting", "warn", "the one slot of its workers is busy")],
+        ),
         ({"latency": 12.0, "held": 1}, [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")]),
         (
-            {"latency": 12.0, "busy": 4, "held": 2},
+            {"latency": 12.0, "slots": Slots(number=4, taken=4), "held": 2},
             [
                 ("waiting", "warn", "all 4 slots of its workers are busy"),
                 ("limited", "warn", "its limit holds back 2 jobs"),
@@ -200,8 +270,8 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
 def test_a_queue_is_told_with_all_its_states_and_their_reasons(
     facts: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
-    usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
-    assert figures.judged({**usual, "others": Counter(), "held": 0, "unknown": [], "paused_tasks": [], **facts}) == told
+    usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": Slots(number=4)}
+    assert figures.judged({**usual, "held": 0, "unknown": [], "paused_tasks": [], **facts}) == told
 
 
 def test_jobs_of_a_task_that_no_worker_knows_are_told_wherever_one_looks(app: adjourn.App, client: TestClient) -> None:

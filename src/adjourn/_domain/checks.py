@@ -16,6 +16,10 @@ T = TypeVar("T")
 MAX_NAME_LENGTH = 255
 LONGEST_REASON = 1000
 MAX_PORT = 65_535
+ORDERS = ("id", "due")
+"""The orders in which jobs are listed."""
+DUE = {"status": ("todo",), "waits_for": ("time", "event", "retry")}
+"""What jobs are that wait for a time."""
 WAITS_FOR = ("time", "event", "retry", "lock", "task", "turn", "jobs", "limit", "pause", "worker")
 """What a job can wait for, as the view of all jobs says it."""
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
@@ -110,6 +114,17 @@ def check_waits_for(value: Any) -> None:
     """Refuse what no job waits for; None is no filter."""
     if value is not None and value not in WAITS_FOR:
         raise InvalidOption(f"waits_for={value!r}{hint(str(value), WAITS_FOR)} Pass one of: {', '.join(WAITS_FOR)}.")
+
+
+def check_order(order: Any, **others: Any) -> None:
+    """Refuse what is no order of jobs, and filters that no job matches of those that are due at a time."""
+    if order not in ORDERS:
+        raise InvalidOption(f"order={order!r}{hint(str(order), ORDERS)} Pass one of: {', '.join(ORDERS)}.")
+    for argument, value in others.items() if order == "due" else ():
+        if value is not None and value not in DUE.get(argument, ()):
+            raise InvalidOption(
+                f"{argument}={value!r} and order='due': jobs that are due wait for a time. Leave {argument} out."
+            )
 
 
 def is_storable(text: str) -> bool:

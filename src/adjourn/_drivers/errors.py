@@ -11,8 +11,8 @@ from adjourn import exceptions
 
 UNTRANSLATABLE = "22P05"
 """Postgres's error code for a character that an encoding does not have."""
-
-
+MET = "40P01"
+"""Postgres's error code for a transaction that has met another one: a deadlock."""
 _UNPREPARED = (
     "There is a connection pooler in transaction mode in between, which mixes up the prepared statements of its clients: "
     "pass pooler=True to the connector, and have your own pools and connections prepare no statements "
@@ -56,6 +56,11 @@ _CLOSED_WORDS = (
 _REMEDIES = {
     "42P05": _UNPREPARED,
     "26000": _UNPREPARED,
+    MET: (
+        "Two transactions waited for each other, and the server has ended this one, so nothing of it is done: roll it back, and do it again. "
+        "Transactions that do several things, such as to pause two queues, do not meet so if each does them in the same order, or each thing in a "
+        "transaction of its own."
+    ),
     "25006": (
         "The server is a standby, or default_transaction_read_only is on for this role, database or server, which "
         "adjourn leaves alone: connect to the primary, or run `alter role ... set default_transaction_read_only = off`."
@@ -91,8 +96,8 @@ def explained(message: str, sqlstate: str | None, *, is_callers: bool = False) -
         remedy = "array_nulls is off in this session; run `alter role ... set array_nulls = on`."
     if not remedy:
         return message
-    # Where in the statement it was comes last.
-    message, place, statement = message.partition("\nLINE ")
+    # Where in the statement it was comes last, and so do the processes and statements that waited for each other.
+    message, place, statement = message.partition("\n" if sqlstate == MET else "\nLINE ")
     return f"{message.rstrip('.')}. {remedy}{place}{statement}"
 
 

@@ -84,12 +84,13 @@ def add_audit(
     target: str | None,
     filter: str | None,  # noqa: A002 - the statement's parameter
     jobs: int,
+    ids: Sequence[int] | None,
     outcome: str,
     address: str | None,
     request_id: str | None,
 ) -> list[Row]:
-    """Store a note."""
-    row = {"actor": actor, "how": how, "action": action, "target": target, "jobs": jobs}
+    """Store a note. Its ids are for the dashboard, which reads Postgres."""
+    row: Row = {"actor": actor, "how": how, "action": action, "target": target, "jobs": jobs}
     row["filter"] = None if filter is None else stored_json(filter)
     return [{"id": _add(tables, {**row, "outcome": outcome, "address": address, "request_id": request_id})}]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from adjourn._memory.statements import ANSWERS, answers
 from adjourn._memory.tables import JobRow, Tables
+from adjourn.sql.constants import Hold
 from adjourn.types import Row
 
 STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
@@ -52,6 +53,37 @@ def list_jobs(
         and _has_ended(job, finished_after, finished_before)
     ]
     return found[:limit]
+
+
+@answers
+def list_due_jobs(
+    tables: Tables,
+    *,
+    id: int | None,  # noqa: A002 - the statement's parameter
+    queue: str | None,
+    task: str | None,
+    lock: str | None,
+    queueing_lock: str | None,
+    waits_for: str | None,
+    workflow_id: int | None,
+    error: str | None,
+    after_at: datetime.datetime,
+    after_id: int,
+    limit: int | None,
+) -> list[Row]:
+    """List the jobs that wait for a time, the soonest due first."""
+    found = [
+        (job.scheduled_at, job.id)
+        for job in _matching(tables, queue, task, "todo", lock, waits_for=waits_for)
+        if job.hold is Hold.SCHEDULED
+        and job.scheduled_at is not None
+        and (job.scheduled_at, job.id) > (after_at, after_id)
+        and id in (None, job.id)
+        and queueing_lock in (None, job.queueing_lock)
+        and workflow_id in (None, job.workflow_id)
+        and (error is None or error in last_error(job))
+    ]
+    return [tables.jobs[number].columns(tables.now) for _, number in sorted(found)[:limit]]
 
 
 @answers

@@ -17,6 +17,7 @@ JOB_FILTERS = (
     *("error", "finished_after", "finished_before"),
 )
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
+LISTED = (*JOB_FILTERS, "order")
 PAGING = ("limit", "after")
 CANCEL_FILTERS = ("queue", "task", "error", "limit")
 DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finished_before", "limit")
@@ -30,7 +31,10 @@ NUMBERS = ("id", "worker_id", "workflow_id", "limit")
 FLAGS = ("live_only", "now", "abort")
 
 USAGES = {
-    "list_jobs": ("[FILTER=VALUE...] [details]", f"list jobs by id; filters: {', '.join(JOB_FILTERS)}"),
+    "list_jobs": (
+        "[FILTER=VALUE...] [order=due] [details]",
+        f"list jobs by id, or those that wait for a time by it, the soonest due first; filters: {', '.join(JOB_FILTERS)}",
+    ),
     "list_queues": ("[FILTER=VALUE...]", f"count the jobs of each queue; filters: {', '.join(COUNT_FILTERS)}"),
     "list_tasks": ("[FILTER=VALUE...]", "count the jobs of each task; the same filters"),
     "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from adjourn._domain.checks import WAITS_FOR
+from adjourn._domain.checks import ORDERS, WAITS_FOR
 from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags, grammar
@@ -19,7 +19,7 @@ from adjourn.cli.doubts import doubt
 from adjourn.cli.grammar import (
     COUNT_FILTERS,
     DEFAULT_LIMIT,
-    JOB_FILTERS,
+    LISTED,
     PAGING,
     PAUSE_OPTIONS,
     PAUSED,
@@ -62,6 +62,7 @@ saw, shows the rows that follow.
 
 examples:
   adjourn shell list_jobs queue=mail status=failed details
+  adjourn shell list_jobs order=due
   adjourn shell show 42
   adjourn shell retry 42 43
   adjourn shell retry task=shop.mail error=Timeout yes
@@ -178,11 +179,13 @@ class Shell(Changes, LimitCommands, WorkflowCommands, cmd.Cmd):
     def completedefault(self, *ignored: Any) -> list[str]:
         """Complete the names of filters, and the words for a status."""
         text, line = str(ignored[0]), str(ignored[1])
-        known = JOB_FILTERS if line.startswith("list_jobs") else COUNT_FILTERS
+        known = LISTED if line.startswith("list_jobs") else COUNT_FILTERS
         if line.rpartition(" ")[2].startswith("status="):
             return [status.value for status in Status if status.value.startswith(text)]
         if line.rpartition(" ")[2].startswith("waits_for="):
             return [reason for reason in WAITS_FOR if reason.startswith(text)]
+        if line.rpartition(" ")[2].startswith("order="):
+            return [order for order in ORDERS if order.startswith(text)]
         return [f"{name}=" for name in (*known, *PAGING) if name.startswith(text)]
 
     # The commands
@@ -190,7 +193,7 @@ class Shell(Changes, LimitCommands, WorkflowCommands, cmd.Cmd):
     def on_list_jobs(self, words: list[str]) -> None:
         """List jobs."""
         details = "details" in words
-        given = grammar.filters([word for word in words if word != "details"], (*JOB_FILTERS, *PAGING))
+        given = grammar.filters([word for word in words if word != "details"], (*LISTED, *PAGING))
         limit = given.pop("limit", DEFAULT_LIMIT)
         after = grammar.number("after", str(given.pop("after", 0)))
         # Ask for one more than is shown, to know whether there are more.

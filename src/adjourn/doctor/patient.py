@@ -89,6 +89,11 @@ class Patient:
         """The workers that have registered."""
         return self.rows("workers")
 
+    @functools.cached_property
+    def crew(self) -> tuple[list[Row], list[Row]]:
+        """The workers with what each has said of itself, and the jobs that they have."""
+        return self.rows("crew"), self.rows("working")
+
     @property
     def periodic_tasks(self) -> Collection[PeriodicTask]:
         """The periodic tasks that the app knows."""

@@ -16,6 +16,7 @@ from adjourn._domain.statistics import OTHER
 from adjourn.app import App
 from adjourn.exceptions import ConnectorException, InvalidOption
 from adjourn.monitor.reader import Reader
+from adjourn.monitor.slots import serving_of, slots_of
 
 logger: logging.Logger = logging.getLogger("adjourn.monitor")
 
@@ -220,7 +221,7 @@ class Exports:
         for row in (*reader.rows("latency"), *reader.rows("late")):
             late[row["queue"]] = max(late.get(row["queue"], 0.0), row["latency"])
         crew = reader.rows("crew")
-        alive = [row for row in crew if row["is_alive"]]
+        alive = serving_of(crew)
         named = {name for row in alive for name in row["queues"] or ()}
         # A queue that was there stays, with a latency of 0, so that alerts see that it is well.
         known = self._queues | paused.keys() | named | late.keys() | {queue for queue, _ in jobs}
@@ -229,9 +230,7 @@ class Exports:
         for row in reader.rows("working"):
             oldest[row["queue"],] = max(oldest.get((row["queue"],), 0.0), row["seconds"] or 0.0)
         workers: Samples = {("alive",): len(alive), ("silent",): len(crew) - len(alive)}
-        serving = {
-            name: [row for row in alive if row["queues"] is None or name in row["queues"]] for name in self._queues
-        }
+        serving = {name: serving_of(alive, name) for name in self._queues}
         return {
             "adjourn_queue_latency_seconds": {
                 (name,): 0.0 if name in paused else late.get(name, 0.0) for name in self._queues
@@ -243,7 +242,7 @@ class Exports:
                 (name,): at for name, at in paused.items() if at is not None and name in self._queues
             },
             "adjourn_queue_workers": {(name,): len(rows) for name, rows in serving.items()},
-            "adjourn_queue_slots": {(name,): sum(map(_slots, rows)) for name, rows in serving.items()},
+            "adjourn_queue_slots": {(name,): slots_of(rows, ()).number for name, rows in serving.items()},
             "adjourn_oldest_running_seconds": _of(oldest, self._queues),
             "adjourn_workers": workers,
         }
@@ -269,10 +268,6 @@ def down() -> list[Family]:
 
 def _of(samples: Samples, queues: set[str]) -> Samples:
     return {labels: value for labels, value in samples.items() if labels[0] in queues}
-
-
-def _slots(worker: Mapping[str, Any]) -> int:
-    return int((worker["details"] or {}).get("concurrency") or 0)
 
 
 class _History:

@@ -111,7 +111,7 @@ def statistics(
 
     Examples
     --------
-    The rate of a queue in each minute of the last hour, and how long 95 of 100 jobs of each task took in that time::
+    The rate of a queue in each minute of the last hour, and how long 95 % of the jobs of each task took at most in that time::
 
         hour = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
         rates = [(each.at, each.ended_a_second) for each in statistics(reader, start=hour, queue="mail")]

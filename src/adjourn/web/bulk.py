@@ -366,6 +366,7 @@ class Bulks:
                 target=f"bulk {bulk.id}",
                 filter=bulk.shown,
                 jobs=len(changed),
+                ids=changed,
                 outcome=f"jobs {ids[0]} to {ids[-1]}{f', to {bulk.said}' if bulk.said else ''}",
                 connection=connection,
             )

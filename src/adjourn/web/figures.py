@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
+from adjourn.monitor.slots import Slots, serving_of, slots_of
 from adjourn.monitor.unknown import told
 from adjourn.web.page import View
 
@@ -41,7 +42,7 @@ def queues(view: View) -> list[dict[str, Any]]:
     latency = {row["queue"]: row["latency"] for row in view.feed("latency")}
     counts = {row["queue"]: row for row in view.feed("queues")}
     paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "queue"}
-    alive = [worker for worker in view.feed("crew") if worker["is_alive"]]
+    alive = serving_of(view.feed("crew"))
     served = {name for worker in alive for name in worker["queues"] or ()}
     limits = {row["name"]: row for row in view.feed("limits") if row["scope"] == "queue"}
     unknown: dict[str, list[dict[str, Any]]] = {}
@@ -51,29 +52,22 @@ def queues(view: View) -> list[dict[str, Any]]:
     for row in view.feed("paused_tasks"):
         set_aside.setdefault(row["queue"], []).append(row)
     running: Counter[str] = Counter(job["queue"] for job in view.feed("working"))
-    elsewhere: dict[int, list[str]] = {}
-    for job in view.feed("working"):
-        elsewhere.setdefault(job["worker_id"], []).append(job["queue"])
     found = []
     for name in (
         latency.keys() | counts.keys() | paused.keys() | running.keys() | unknown.keys() | set_aside.keys() | served
     ):
         row = counts.get(name, {})
-        serving = [worker for worker in alive if worker["queues"] is None or name in worker["queues"]]
-        busy = sum(max(len(worker["running"]), len(elsewhere.get(worker["id"], ()))) for worker in serving)
-        others = Counter(queue for worker in serving for queue in elsewhere.get(worker["id"], ()) if queue != name)
+        slots = slots_of(alive, view.feed("working"), name)
         found.append(
             {
                 "name": name,
-                "busy": busy,
-                "others": others,
                 "held": limits[name]["waiting"] if name in limits else 0,
                 "latency": latency.get(name, 0.0),
                 "ready": max(0, row.get("jobs", 0) - running[name]),
                 "running": running[name],
                 "is_capped": row.get("is_capped", False),
-                "workers": len(serving),
-                "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in serving),
+                "workers": len(serving_of(alive, name)),
+                "slots": slots,
                 "pause": paused.get(name),
                 "unknown": unknown.get(name, []),
                 "paused_tasks": set_aside.get(name, []),
@@ -121,22 +115,12 @@ def _told_tasks(tasks: list[dict[str, Any]]) -> str:
 
 
 def _why_late(queue: dict[str, Any]) -> str:
-    if queue["slots"] and queue["busy"] >= queue["slots"]:
-        slots = f"all {queue['slots']:,} slots" if queue["slots"] > 1 else "the one slot"
-        are = verb(queue["slots"], "is", "are")
-        return f"{slots} of its workers {are} busy{_by_others(queue['others'])}"
+    slots: Slots = queue["slots"]
+    if slots.are_full:
+        return slots.told
     if queue["held"] or not queue["workers"]:
         return ""  # another state says why
-    return "its workers have free slots: see the workers and the limits"
-
-
-def _by_others(others: Counter[str]) -> str:
-    if not others:
-        return ""
-    (name, most), *more = others.most_common()
-    if not more:
-        return f", {most:,} with jobs of queue {shown(name)}"
-    return f", {others.total():,} with jobs of other queues, {most:,} of them of queue {shown(name)}"
+    return f"{slots.told}: see the workers and the limits"
 
 
 def ended(view: View) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
 from adjourn.web.database import Database
 from adjourn.web.histories import Histories
-from adjourn.web.inputs import Inputs
+from adjourn.web.inputs import MOST_TEXT, Inputs
 from adjourn.web.kept import Kept
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
@@ -307,6 +307,18 @@ class View:
         query: dict[str, Any] = {**self.query.values, **changes}
         query.pop("notice", None)
         return (self.root + self.page.path if self.page else self.root + "/") + _asked(query)
+
+    @property
+    def back(self) -> str:
+        """The parameters of this page, for a form that leads back to it; none if they are too long for a field."""
+        text = _asked({**self.query.values, "notice": None}).removeprefix("?")
+        return text if len(text) <= MOST_TEXT else ""
+
+    def way_back(self) -> str:
+        """Return the address of the page that a form was in, or an empty one if the form does not say."""
+        back = urllib.parse.parse_qs(self.form.text("back"), keep_blank_values=True)
+        back.pop("notice", None)
+        return self.url(self.form.text("page"), **back)
 
     def sibling(self, name: str) -> str:
         """Return the address of this page for another app, or of its first page if this one is about something of this app."""

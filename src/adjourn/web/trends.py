@@ -82,8 +82,8 @@ def _charts(history: History, heads: list[str]) -> list[dict[str, Any]]:
         ("takes", "Took", history.run, [period.run for period in periods]),
     ):
         lines = [
-            Series(name="half of them, at most", kind="plain", values=[one.percentile(50) for one in each]),
-            Series(name="95 of 100, at most", kind="light", values=[one.percentile(95) for one in each]),
+            Series(name="half, at most", kind="plain", values=[one.percentile(50) for one in each]),
+            Series(name="95 %, at most", kind="light", values=[one.percentile(95) for one in each]),
         ]
         told = f"In {chosen.told}: {_percentiles(durations)}."
         found.append(
@@ -100,7 +100,7 @@ def _percentiles(durations: Durations) -> str:
     half, most = durations.percentile(50), durations.percentile(95)
     if half is None:
         return "no runs"
-    return f"half of them at most {span(half)}, 95 of 100 at most {span(most)}"
+    return f"half of them at most {span(half)}, 95 % at most {span(most)}"
 
 
 def _shown(chart: Chart, title: str, *, number: bool) -> dict[str, Any]:

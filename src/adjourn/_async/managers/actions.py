@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adjourn._async.managers.statements import AsyncStatementRunner
@@ -42,6 +42,7 @@ class AsyncActions(AsyncStatementRunner):
         target: str | None = None,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the column
         jobs: int = 1,
+        ids: Sequence[int] | None = None,
         outcome: str = "done",
         connection: Any = None,
     ) -> int:
@@ -57,6 +58,8 @@ class AsyncActions(AsyncStatementRunner):
             To what: the id of a job or the name of a queue, or filters.
         jobs
             How many jobs were changed.
+        ids
+            Which, for a batch of a change of many jobs; None (the default): the note does not say.
         outcome
             What came of it.
         connection
@@ -69,7 +72,11 @@ class AsyncActions(AsyncStatementRunner):
         """
         check_author(author)
         check_count("jobs", jobs)
-        (row,) = await self.run_async("add_audit", audit_row(author, action, target, filter, jobs, outcome), connection)
+        for job_id in ids or ():
+            check_id("ids", job_id)
+        note = audit_row(author, action, target, filter, jobs, outcome)
+        given = None if ids is None else list(ids)
+        (row,) = await self.run_async("add_audit", {**note, "ids": given}, connection)
         return int(row["id"])
 
     async def list_audit_async(

@@ -8,7 +8,7 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_waits_for
+from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_order, check_waits_for
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.rows import JobCounts
@@ -16,6 +16,9 @@ from adjourn._domain.time_checks import check_aware, check_seconds
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn.types import Row
+
+FIRST = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
+"""A time before all others."""
 
 
 class AsyncJobLists(AsyncStatementRunner):
@@ -82,6 +85,7 @@ class AsyncJobLists(AsyncStatementRunner):
         error: str | None = None,
         finished_after: datetime.datetime | None = None,
         finished_before: datetime.datetime | None = None,
+        order: str = "id",
         limit: int | None = None,
         after_id: int = 0,
         connection: Any = None,
@@ -108,18 +112,24 @@ class AsyncJobLists(AsyncStatementRunner):
         finished_after, finished_before
             The job ended at this time or later, and before that time: aware datetimes; None (the default) is no filter. To find few jobs
             of a long history fast, use `search_jobs_async`.
+        order
+            ``"id"`` (the default), or ``"due"``: only jobs that wait for a time, which is that of their next attempt for jobs that failed, and
+            the end of their patience for those that wait for an event. The soonest due comes first. That is always fast.
         limit
             The most jobs to return; None (the default) for all.
         after_id
-            Only jobs with a higher id: pass the id of a page's last job to get the next page.
+            Only jobs that come after this one: pass the id of a page's last job to get the next page. In the order ``"due"``, that job must still
+            be stored.
         connection
             The caller's own connection, whose transaction this joins.
 
         Raises
         ------
         InvalidOption
-            If the status or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
-            the wrong type.
+            If the status, the order or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, a
+            filter has the wrong type, or one is for other jobs than those that wait for a time, and ``order`` is ``"due"``.
+        NoResult
+            If ``order`` is ``"due"``, and there is no job ``after_id``.
         """
         for argument, value in (("id", id), ("worker_id", worker_id), ("workflow_id", workflow_id)):
             if value is not None:
@@ -132,27 +142,36 @@ class AsyncJobLists(AsyncStatementRunner):
         check_count("after_id", after_id)
         if limit is not None:
             check_count("limit", limit)
-        rows = await self.run_async(
-            "list_jobs",
-            {
-                "id": id,
-                "queue": queue,
-                "task": task,
-                "status": _status(status),
-                "lock": lock,
-                "queueing_lock": queueing_lock,
-                "worker_id": worker_id,
-                "waits_for": waits_for,
-                "workflow_id": workflow_id,
-                "error": error,
-                "finished_after": finished_after,
-                "finished_before": finished_before,
-                "after_id": after_id,
-                "limit": limit,
-            },
-            connection,
-        )
+        ends = {"worker_id": worker_id, "finished_after": finished_after, "finished_before": finished_before}
+        known = _status(status)
+        check_order(order, status=known, waits_for=waits_for, **ends)
+        filters = {
+            "id": id,
+            "queue": queue,
+            "task": task,
+            "lock": lock,
+            "queueing_lock": queueing_lock,
+            "waits_for": waits_for,
+            "workflow_id": workflow_id,
+            "error": error,
+            "after_id": after_id,
+            "limit": limit,
+        }
+        if order == "id":
+            rows = await self.run_async("list_jobs", {**filters, **ends, "status": known}, connection)
+        else:
+            after_at = await self._due_at_async(after_id, connection) if after_id else FIRST
+            rows = await self.run_async("list_due_jobs", {**filters, "after_at": after_at}, connection)
         return self._jobs(rows)
+
+    async def _due_at_async(self, job_id: int, connection: Any) -> datetime.datetime:
+        """Return when the last job of a page is due."""
+        for job in self._jobs(await self.run_async("read_jobs", {"ids": [job_id]}, connection)):
+            if job.scheduled_at is not None:
+                return job.scheduled_at
+        raise exceptions.NoResult(
+            f"There is no job {job_id} with a time any more: list the jobs from the first one on."
+        )
 
     async def list_queues_async(
         self,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adjourn._domain.actions import AuditNote, Author, Seen, audit_row, check_author
@@ -43,6 +43,7 @@ class SyncActions(SyncStatementRunner):
         target: str | None = None,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the column
         jobs: int = 1,
+        ids: Sequence[int] | None = None,
         outcome: str = "done",
         connection: Any = None,
     ) -> int:
@@ -58,6 +59,8 @@ class SyncActions(SyncStatementRunner):
             To what: the id of a job or the name of a queue, or filters.
         jobs
             How many jobs were changed.
+        ids
+            Which, for a batch of a change of many jobs; None (the default): the note does not say.
         outcome
             What came of it.
         connection
@@ -70,7 +73,11 @@ class SyncActions(SyncStatementRunner):
         """
         check_author(author)
         check_count("jobs", jobs)
-        (row,) = self.run("add_audit", audit_row(author, action, target, filter, jobs, outcome), connection)
+        for job_id in ids or ():
+            check_id("ids", job_id)
+        note = audit_row(author, action, target, filter, jobs, outcome)
+        given = None if ids is None else list(ids)
+        (row,) = self.run("add_audit", {**note, "ids": given}, connection)
         return int(row["id"])
 
     def list_audit(

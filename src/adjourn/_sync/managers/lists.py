@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_waits_for
+from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_order, check_waits_for
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.rows import JobCounts
@@ -17,6 +17,9 @@ from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Row
+
+FIRST = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
+"""A time before all others."""
 
 
 class SyncJobLists(SyncStatementRunner):
@@ -83,6 +86,7 @@ class SyncJobLists(SyncStatementRunner):
         error: str | None = None,
         finished_after: datetime.datetime | None = None,
         finished_before: datetime.datetime | None = None,
+        order: str = "id",
         limit: int | None = None,
         after_id: int = 0,
         connection: Any = None,
@@ -109,18 +113,24 @@ class SyncJobLists(SyncStatementRunner):
         finished_after, finished_before
             The job ended at this time or later, and before that time: aware datetimes; None (the default) is no filter. To find few jobs
             of a long history fast, use `search_jobs`.
+        order
+            ``"id"`` (the default), or ``"due"``: only jobs that wait for a time, which is that of their next attempt for jobs that failed, and
+            the end of their patience for those that wait for an event. The soonest due comes first. That is always fast.
         limit
             The most jobs to return; None (the default) for all.
         after_id
-            Only jobs with a higher id: pass the id of a page's last job to get the next page.
+            Only jobs that come after this one: pass the id of a page's last job to get the next page. In the order ``"due"``, that job must still
+            be stored.
         connection
             The caller's own connection, whose transaction this joins.
 
         Raises
         ------
         InvalidOption
-            If the status or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
-            the wrong type.
+            If the status, the order or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, a
+            filter has the wrong type, or one is for other jobs than those that wait for a time, and ``order`` is ``"due"``.
+        NoResult
+            If ``order`` is ``"due"``, and there is no job ``after_id``.
         """
         for argument, value in (("id", id), ("worker_id", worker_id), ("workflow_id", workflow_id)):
             if value is not None:
@@ -133,27 +143,36 @@ class SyncJobLists(SyncStatementRunner):
         check_count("after_id", after_id)
         if limit is not None:
             check_count("limit", limit)
-        rows = self.run(
-            "list_jobs",
-            {
-                "id": id,
-                "queue": queue,
-                "task": task,
-                "status": _status(status),
-                "lock": lock,
-                "queueing_lock": queueing_lock,
-                "worker_id": worker_id,
-                "waits_for": waits_for,
-                "workflow_id": workflow_id,
-                "error": error,
-                "finished_after": finished_after,
-                "finished_before": finished_before,
-                "after_id": after_id,
-                "limit": limit,
-            },
-            connection,
-        )
+        ends = {"worker_id": worker_id, "finished_after": finished_after, "finished_before": finished_before}
+        known = _status(status)
+        check_order(order, status=known, waits_for=waits_for, **ends)
+        filters = {
+            "id": id,
+            "queue": queue,
+            "task": task,
+            "lock": lock,
+            "queueing_lock": queueing_lock,
+            "waits_for": waits_for,
+            "workflow_id": workflow_id,
+            "error": error,
+            "after_id": after_id,
+            "limit": limit,
+        }
+        if order == "id":
+            rows = self.run("list_jobs", {**filters, **ends, "status": known}, connection)
+        else:
+            after_at = self._due_at(after_id, connection) if after_id else FIRST
+            rows = self.run("list_due_jobs", {**filters, "after_at": after_at}, connection)
         return self._jobs(rows)
+
+    def _due_at(self, job_id: int, connection: Any) -> datetime.datetime:
+        """Return when the last job of a page is due."""
+        for job in self._jobs(self.run("read_jobs", {"ids": [job_id]}, connection)):
+            if job.scheduled_at is not None:
+                return job.scheduled_at
+        raise exceptions.NoResult(
+            f"There is no job {job_id} with a time any more: list the jobs from the first one on."
+        )
 
     def list_queues(
         self,

@@ -12,6 +12,7 @@ from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span
 from adjourn.exceptions import InvalidOption
+from adjourn.monitor.slots import serving_of, slots_of
 from adjourn.monitor.unknown import by_task, waiting
 from adjourn.sql.reading import COUNTED
 from adjourn.types import Row
@@ -80,9 +81,10 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
     for row in patient.rows("ready_queues"):
         if row["seconds"] >= limits.ready_warn:
             found = True
+            why, remedy = _why_late(patient, row["queue"])
             yield (critical if row["seconds"] >= limits.ready_critical else warn)(
-                f"Job {row['id']} of queue {row['queue']!r} could have run for {span(row['seconds'])}",
-                "Start more workers for this queue, or raise their concurrency; see the check workers.",
+                f"Job {row['id']} of queue {row['queue']!r} could have run for {span(row['seconds'])}: {why}",
+                remedy,
                 f"adjourn --app=... shell list_jobs queue={shlex.quote(row['queue'])} status=todo",
                 f"ready_warn={limits.ready_warn:g} s",
             )
@@ -133,6 +135,20 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
         )
     if not found:
         yield ok("No job waits that could run")
+
+
+def _why_late(patient: Patient, queue: str) -> tuple[str, str]:
+    """Return why jobs of a queue wait that could run, as the dashboard says it, and what to do."""
+    crew, working = patient.crew
+    if not serving_of(crew, queue):
+        return "no worker that is alive serves it", "Start a worker for this queue; see the check workers."
+    slots = slots_of(crew, working, queue)
+    if slots.are_full:
+        return slots.told, "Start more workers for this queue, or raise their concurrency."
+    return (
+        slots.told,
+        "See what keeps them: a limit, a worker that hangs, or a database that is slow. More workers would not help.",
+    )
 
 
 def _by(pause: Row) -> str:

@@ -343,6 +343,7 @@ create table @schema.adjourn_audit (
     target text,                                      -- on what, such as a job's id
     filter jsonb,                                     -- or on which jobs
     jobs bigint not null,                             -- how many jobs were changed
+    ids bigint[],                                     -- which, in a batch of a change of many jobs of the dashboard
     outcome text not null,
     address text,                                     -- where the request came from, and its id
     request_id text

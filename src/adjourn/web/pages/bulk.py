@@ -27,7 +27,10 @@ def show(view: View) -> dict[str, Any]:
     if id_:
         bulk = view.site.bulks.find(id_)
         if bulk is None:
-            raise NotFound("This process knows no such change any more. The audit says how far it came.")
+            raise NotFound(
+                "This process knows no such change any more. The audit says how far it came.",
+                lead=("The jobs that it has changed", view.url("jobs", change=id_)),
+            )
         return {
             "bulk": bulk,
             "kind": KINDS[bulk.name],

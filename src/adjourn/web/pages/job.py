@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.progress import progress_of
-from adjourn.exceptions import JobChanged
+from adjourn.exceptions import JobChanged, TaskNotFound
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.monitor.reader import Reader
@@ -19,6 +19,7 @@ from adjourn.web import zones
 from adjourn.web.failures import told_error
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.noting import told_note
+from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
 
 MOST_SHOWN = 65_536
@@ -31,6 +32,8 @@ KEPT = 1.9
 NO_TIME = (
     "A job that waits for other jobs or for an event has no time that it could be given: see to what it waits for."
 )
+UNKNOWN = f"{TaskNotFound.__module__}.{TaskNotFound.__qualname__}: "
+"""How the error of a job begins whose task no worker knew."""
 REMEDIES = {
     "job.retry": "Only a job that has ended is run again: let this one end, or cancel it first.",
     "job.run_now": f"Only a job that waits for its time is run now. {NO_TIME}",
@@ -55,7 +58,7 @@ def show(view: View) -> dict[str, Any]:
     if read is None:
         lead = ("Search for jobs", view.url("jobs"))
         raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
-    row, chain, place, steps, notes = read
+    row, chain, place, steps, notes, pauses = read
     audit = notes if view.may("audit") else []
     job = Job.from_row(row)
     hide = view.site.hides(job)
@@ -63,8 +66,13 @@ def show(view: View) -> dict[str, Any]:
         "title": f"Job {number}",
         "job": job,
         "row": row,
+        "pauses": pauses,
+        "waits_for": "pause" if pauses else row["waits_for"],
         "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
         "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
+        "is_unknown": _is_unknown(job, row["waits_for"]),
+        "is_declared": job.task_name in view.app.tasks,
+        "error_class": UNKNOWN,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
         "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
@@ -77,8 +85,17 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
-_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row]]"
-"""A job, the line of its lock, its place there, its steps, and what people did with it."""
+def _is_unknown(job: Job, waits_for: str | None) -> bool:
+    """Return whether a job waits for a worker that knows its task, or failed because there was none."""
+    if job.status != "failed" or not job.errors:
+        return waits_for == "task"
+    last = job.errors[-1]
+    # The job's own code may raise the same: of another task, then.
+    return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
+
+
+_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row]]"
+"""A job, the line of its lock, its place there, its steps, what people did with it, and the pauses that hold it up."""
 
 
 def _read(view: View, number: int) -> _Read | None:
@@ -94,7 +111,10 @@ def _read(view: View, number: int) -> _Read | None:
         chain = reader.rows("chain", lock=lock) if lock is not None and is_waiting else []
         place = reader.rows("place_in_chain", lock=lock, id=number)[0] if chain else None
         audit = reader.rows("audit", target=str(number), actor=None, before_id=None)
-        return row, chain, place, reader.rows("steps", id=number), audit
+        # A worker has to look at a job of a paused task before the job itself is known to wait for that.
+        is_held = row["waits_for"] in ("pause", "worker")
+        pauses = pauses_of(reader.rows("pauses"), (row["queue"],), (row["task_name"],)) if is_held else []
+        return row, chain, place, reader.rows("steps", id=number), audit, pauses
 
     if not view.is_look:
         with view.database.reader() as reader:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.search import MOST_FOUND
+from adjourn.types import Row
 from adjourn.web.bulk import KINDS
 from adjourn.web.failures import told_error
 from adjourn.web.inputs import MOST_TEXT
 from adjourn.web.page import Page, View
+from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.pages.searching import (
     FIRST_LOOK,
     FURTHER_LOOK,
@@ -25,6 +28,8 @@ from adjourn.web.pages.searching import (
 )
 from adjourn.web.problems import BadInput
 
+MOST_PAUSES = 5
+"""So many pauses are told above a list."""
 LONGEST_ARGUMENTS = 120
 """Characters of the arguments in a row."""
 COLUMNS = {
@@ -65,7 +70,8 @@ def _found(view: View) -> dict[str, Any]:
     after = query.text("after") or None
     limit = query.number("limit", 50, least=10, most=200) or 50
     is_further = query.flag("further")
-    wanted, change = wanted_by(view, query), change_of(view, query)
+    change = change_of(view, query)
+    wanted = wanted_by(view, query, change)
     columns = chosen_columns(view)
     named = wanted.get("ids", ())
     if named and change is None:
@@ -81,6 +87,7 @@ def _found(view: View) -> dict[str, Any]:
         **_form(view, columns),
         "refused": "",
         "jobs": [row(view, job) for job in page.jobs],
+        "pauses": _pauses(view, page.jobs),
         "page": page,
         "limit": limit,
         "is_filtered": bool(wanted),
@@ -88,13 +95,22 @@ def _found(view: View) -> dict[str, Any]:
         "is_full": len(page.jobs) == limit,
         "change": change,
         "part": query.number("part", 1) or 1,
-        "parts": 0 if change is None else -(-len(change.changed) // PART),
+        "parts": 0 if change is None else -(-len(change.ids) // PART),
         "named": 0 if change is not None else len(set(named)),
         "missing": sorted(set(named) - {job.id for job in page.jobs if job.id is not None}),
         "numbers": NUMBERS,
         "can_choose": can_choose,
         "at_once": {name: KINDS[name] for name in AT_ONCE if view.may(KINDS[name].permission)},
     }
+
+
+def _pauses(view: View, jobs: Sequence[Job]) -> list[Row]:
+    """Return the pauses that hold up jobs of a page."""
+    waiting = [job for job in jobs if job.status == "todo"]
+    if not waiting:
+        return []
+    rows = view.database.rows("pauses")
+    return pauses_of(rows, {job.queue for job in waiting}, {job.task_name for job in waiting})[:MOST_PAUSES]
 
 
 def _form(view: View, columns: list[str]) -> dict[str, Any]:

@@ -66,6 +66,9 @@ def told_note(view: View, note: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **note,
         "told": DONE.get(action, action),
+        "changed": view.url("jobs", change=target.removeprefix("bulk "))
+        if is_bulk and target and note["has_ids"] and note["jobs"] and action != "bulk.delete"
+        else "",
         "lead": lead,
         "what": f"change {target.removeprefix('bulk ')}" if is_bulk and target else target,
         "filters": told_filter(view, note["filter"] or {}),

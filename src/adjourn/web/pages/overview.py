@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn.monitor.slots import serving_of, slots_of
 from adjourn.web import figures
 from adjourn.web.page import Page, View
 from adjourn.web.trends import trend
@@ -17,7 +18,6 @@ def show(view: View) -> dict[str, Any]:
     queues = figures.queues(view)
     going = [queue for queue in queues if not queue["pause"]]  # a paused queue waits for its end
     crew = view.feed("crew")
-    alive = [worker for worker in crew if worker["is_alive"]]
     rates = list(view.site.collector.rates)
     tasks = figures.ended(view)
     return {
@@ -27,8 +27,8 @@ def show(view: View) -> dict[str, Any]:
         "latest": max(going, key=lambda queue: queue["latency"], default=None),
         "held": sum(limit["waiting"] for limit in view.feed("limits")),
         "crew": crew,
-        "alive": len(alive),
-        "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in alive),
+        "alive": len(serving_of(crew)),
+        "slots": slots_of(crew, view.feed("working")),
         "working": view.feed("working"),
         "waits": figures.waits(view),
         "rates": rates,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Literal, TypeAlias
 
 from adjourn._domain.checks import LONGEST_REASON
 from adjourn._domain.wording import span
+from adjourn.types import Row
 from adjourn.web.page import Done, View
 from adjourn.web.problems import Conflict
 
@@ -44,6 +46,11 @@ def resume(view: View, scope: Scope) -> Done:
     return _done(view, scope, name, "is resumed" if changed else "was resumed already")
 
 
+def pauses_of(rows: Iterable[Row], queues: Collection[str], tasks: Collection[str]) -> list[Row]:
+    """Return the pauses, out of what the monitor reads, of some queues and tasks."""
+    return [row for row in rows if row["name"] in (queues if row["scope"] == "queue" else tasks)]
+
+
 def _refuse_paused(view: View, scope: Scope, name: str) -> None:
     for old in view.app.job_manager.list_pauses():
         if (old.scope, old.name) == (scope, name):
@@ -58,5 +65,6 @@ def _refuse_paused(view: View, scope: Scope, name: str) -> None:
 
 def _done(view: View, scope: Scope, name: str, told: str) -> Done:
     view.site.collector.forget("pauses")
-    address = view.url(scope, name=name) if view.form.text("page") == scope else view.url(f"{scope}s")
+    is_own = view.form.text("page") == scope and not view.form.text("back")
+    address = view.url(scope, name=name) if is_own else view.way_back() or view.url(f"{scope}s")
     return Done(f"{scope.capitalize()} {name} {told}.", address)

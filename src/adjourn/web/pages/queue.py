@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn.monitor.slots import serving_of
 from adjourn.web import figures
 from adjourn.web.failures import failures
 from adjourn.web.page import Page, View
@@ -14,16 +15,11 @@ def show(view: View) -> dict[str, Any]:
     """Return a queue. One that nobody has heard of is an empty one."""
     name = view.query.known_name("name")
     found = next((queue for queue in figures.queues(view) if queue["name"] == name), None)
-    workers = [
-        worker
-        for worker in view.feed("crew")
-        if worker["is_alive"] and (worker["queues"] is None or name in worker["queues"])
-    ]
     return {
         "title": f"Queue {name}",
         "of": name,
         "queue": found,
-        "workers": workers,
+        "workers": serving_of(view.feed("crew"), name),
         "is_known": view.reading("queues").at is not None,
         "failures": failures(view, queue=name),
         "trend": trend(view, queue=name),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import attrs
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.search import MOST_FOUND, JobPage, checked_search, position_of
 from adjourn._domain.times import time_or_none
 from adjourn.exceptions import InvalidOption
 from adjourn.types import JSONDict
-from adjourn.web.bulk import Bulk
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import View
 from adjourn.web.problems import BadInput
@@ -81,8 +82,34 @@ def filters_of(inputs: Inputs) -> JSONDict:
         raise BadInput("filter", str(error)) from error
 
 
-def wanted_by(view: View, inputs: Inputs) -> JSONDict:
+@attrs.frozen
+class Change:
+    """A change of many jobs, as this process or the audit knows it.
+
+    Attributes
+    ----------
+    id
+        Its id.
+    ids
+        Those of the jobs that it has changed.
+    is_known
+        Whether this process knows it.
+    """
+
+    id: str
+    ids: Sequence[int]
+    is_known: bool
+
+
+def wanted_by(view: View, inputs: Inputs, change: Change | None = None) -> JSONDict:
     """Return the filters of an address or a form. One may be a change of many jobs: it stands for those that it has changed, a thousand at a time.
+
+    Parameters
+    ----------
+    view, inputs
+        The request, and the address or the form.
+    change
+        That change, if the caller has looked it up.
 
     Raises
     ------
@@ -90,16 +117,17 @@ def wanted_by(view: View, inputs: Inputs) -> JSONDict:
         If one is not valid, or nobody knows the change.
     """
     wanted = filters_of(inputs)
-    if (bulk := change_of(view, inputs)) is None:
+    change = change or change_of(view, inputs)
+    if change is None:
         return wanted
     first = PART * ((inputs.number("part", 1, least=1, most=10_000) or 1) - 1)
-    part = list(bulk.changed[first : first + PART])
+    part = list(change.ids[first : first + PART])
     if not part:
-        raise BadInput("part", f"it has changed {bulk.done:,} jobs: pass a smaller number.")
+        raise BadInput("part", f"it has changed {len(change.ids):,} jobs: pass a smaller number.")
     return {**wanted, "ids": [each for each in part if each in set(wanted.get("ids", part))]}
 
 
-def change_of(view: View, inputs: Inputs) -> Bulk | None:
+def change_of(view: View, inputs: Inputs) -> Change | None:
     """Return the change of many jobs that an address or a form names; None if it names none.
 
     Raises
@@ -111,12 +139,12 @@ def change_of(view: View, inputs: Inputs) -> Bulk | None:
     if not id_:
         return None
     bulk = view.site.bulks.find(id_)
-    if bulk is None:
-        raise BadInput(
-            "change",
-            "this process knows no such change any more. The audit says how far it came, and which ids it had.",
-        )
-    return bulk
+    if bulk is not None:
+        return Change(id_, bulk.changed, is_known=True)
+    ids = [job_id for row in view.database.rows("changed", target=f"bulk {id_}") for job_id in row["ids"]]
+    if not ids:
+        raise BadInput("change", "nobody knows such a change any more: old notes of the audit are deleted.")
+    return Change(id_, ids, is_known=False)
 
 
 def carried(inputs: Inputs) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn.monitor.slots import taken_of
 from adjourn.web.page import Page, View
 
 SILENT = 30.0
@@ -24,7 +25,7 @@ def show(view: View) -> dict[str, Any]:
             **worker,
             "details": dict.fromkeys(_TOLD) | (worker["details"] or {}),
             "jobs": jobs.get(worker["id"], []),
-            "told": max(len(worker["running"]), len(jobs.get(worker["id"], ()))),
+            "told": taken_of(worker, len(jobs.get(worker["id"], ()))),
         }
         for worker in view.feed("crew")
     ]

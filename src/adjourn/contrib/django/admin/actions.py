@@ -1,6 +1,7 @@
 """Actions on many rows of a list: they ask first, work in batches, and say what was done and what was not.
 
-An action works by way of ``app.job_manager``, which leaves out the jobs that have changed since the page was made.
+An action works by way of ``app.job_manager``, which leaves out the jobs that have changed since the page was made, and notes in the audit who
+has done it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from adjourn.contrib.django.admin.paginator import CappedPaginator
 from adjourn.contrib.django.models import Job
 from adjourn.contrib.django.procrastinate_app import app
 from adjourn.exceptions import AdjournException
+from adjourn.jobs import Author
+from adjourn.manager import JobManager
 
-__all__ = ["JOB_ACTIONS", "Asked", "asks_first"]
+__all__ = ["JOB_ACTIONS", "Asked", "asks_first", "author"]
 
 logger: logging.Logger = logging.getLogger("adjourn.admin")
 
@@ -95,6 +98,12 @@ def asks_first(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any], 
     return TemplateResponse(request, "adjourn/admin/confirm.html", context)
 
 
+def author(request: HttpRequest) -> Author:
+    """Return who does something in the admin, for the audit."""
+    user: Any = request.user
+    return Author(name=user.get_username(), how="admin", address=request.META.get("REMOTE_ADDR") or None)
+
+
 @attrs.frozen
 class JobAction:
     """An action on jobs.
@@ -116,7 +125,7 @@ class JobAction:
     done
         What is said of the jobs that it suited.
     change
-        Changes those of a batch of jobs that it suits, given their ids, and returns the ids of these.
+        Changes those of a batch of jobs that it suits, given a manager and their ids, and returns the ids of these.
     """
 
     name: str
@@ -126,20 +135,21 @@ class JobAction:
     permission: str
     asked: Asked
     done: Any
-    change: Callable[[list[int]], list[int]]
+    change: Callable[[JobManager, list[int]], list[int]]
 
     def __call__(self, model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Ask, or do it."""
         if (page := asks_first(model_admin, request, queryset, self.asked)) is not None:
             return page
         done, left, is_complete = 0, Counter[Any](), True
+        manager = app.job_manager.acting_for(author(request))
         until = time.monotonic() + LONGEST
         try:
             for ids in _batches(queryset):
                 if time.monotonic() > until:
                     is_complete = False
                     break
-                changed = self.change(ids)
+                changed = self.change(manager, ids)
                 done += len(changed)
                 left += _statuses(set(ids).difference(changed))
         except AdjournException as error:
@@ -217,7 +227,7 @@ JOB_ACTIONS = (
             button=gettext_lazy("Run again"),
         ),
         done=_question("%(number)d job runs again.", "%(number)d jobs run again."),
-        change=lambda ids: app.job_manager.retry_jobs(ids),
+        change=lambda manager, ids: manager.retry_jobs(ids),
     ),
     JobAction(
         name="run_now",
@@ -233,7 +243,7 @@ JOB_ACTIONS = (
             button=gettext_lazy("Run now"),
         ),
         done=_question("%(number)d job is due now.", "%(number)d jobs are due now."),
-        change=lambda ids: app.job_manager.retry_jobs(ids, [Job.Status.TODO.value]),
+        change=lambda manager, ids: manager.retry_jobs(ids, [Job.Status.TODO.value]),
     ),
     JobAction(
         name="cancel",
@@ -248,7 +258,7 @@ JOB_ACTIONS = (
             is_dangerous=True,
         ),
         done=_question("%(number)d job was cancelled.", "%(number)d jobs were cancelled."),
-        change=lambda ids: app.job_manager.cancel_jobs(ids),
+        change=lambda manager, ids: manager.cancel_jobs(ids),
     ),
     JobAction(
         name="abort",
@@ -266,7 +276,7 @@ JOB_ACTIONS = (
             is_dangerous=True,
         ),
         done=_question("%(number)d job was asked to end.", "%(number)d jobs were asked to end."),
-        change=lambda ids: app.job_manager.abort_jobs(ids),
+        change=lambda manager, ids: manager.abort_jobs(ids),
     ),
     JobAction(
         name="remove",
@@ -281,7 +291,7 @@ JOB_ACTIONS = (
             is_dangerous=True,
         ),
         done=_question("%(number)d job was deleted.", "%(number)d jobs were deleted."),
-        change=lambda ids: app.job_manager.delete_jobs(ids),
+        change=lambda manager, ids: manager.delete_jobs(ids),
     ),
 )
 """The actions of the list of jobs, in order."""

@@ -15,11 +15,12 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from adjourn._domain.cron import Cron
 from adjourn.contrib.django.admin import shown
-from adjourn.contrib.django.admin.actions import Asked, asks_first
+from adjourn.contrib.django.admin.actions import Asked, asks_first, author
 from adjourn.contrib.django.admin.readonly import ReadOnlyAdmin
 from adjourn.contrib.django.models import Schedule
 from adjourn.contrib.django.procrastinate_app import app
 from adjourn.exceptions import AdjournException, AlreadyEnqueued
+from adjourn.jobs import Author
 
 __all__ = ["ScheduleAdmin"]
 
@@ -98,7 +99,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
             return page
         done, left = 0, Counter[str]()
         for schedule in queryset:
-            if (reason := _defer(schedule)) is None:
+            if (reason := _defer(schedule, author(request))) is None:
                 done += 1
             else:
                 left[reason] += 1
@@ -115,7 +116,8 @@ class ScheduleAdmin(ReadOnlyAdmin):
         """Defer no more ticks of these schedules."""
         if (page := asks_first(self, request, queryset, PAUSE)) is not None:
             return page
-        changed = [app.job_manager.pause_schedule(each.task_name, each.periodic_id) for each in queryset]
+        manager = app.job_manager.acting_for(author(request))
+        changed = [manager.pause_schedule(each.task_name, each.periodic_id) for each in queryset]
         self._tell(
             request,
             changed,
@@ -128,7 +130,8 @@ class ScheduleAdmin(ReadOnlyAdmin):
         """Defer ticks of these schedules again."""
         if (page := asks_first(self, request, queryset, RESUME)) is not None:
             return page
-        changed = [app.job_manager.resume_schedule(each.task_name, each.periodic_id) for each in queryset]
+        manager = app.job_manager.acting_for(author(request))
+        changed = [manager.resume_schedule(each.task_name, each.periodic_id) for each in queryset]
         self._tell(
             request,
             changed,
@@ -145,15 +148,22 @@ class ScheduleAdmin(ReadOnlyAdmin):
             self.message_user(request, text % {"number": left}, messages.WARNING)
 
 
-def _defer(schedule: Any) -> str | None:
-    """Defer a job of a schedule; return why not, or None."""
+def _defer(schedule: Any, who: Author) -> str | None:
+    """Defer a job of a schedule, with a note of who did; return why not, or None."""
     periodic = app.periodic_registry.periodic_tasks.get((schedule.task_name, schedule.periodic_id))
     if periodic is None:
         return _("this program has no such schedule.")
     job = periodic.task.make_job(**periodic.configure_kwargs)
     timestamp = int(datetime.datetime.now(datetime.UTC).timestamp())
     try:
-        app.job_manager.defer_job(job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp}))
+        with app.connector.transaction() as connection:
+            stored = app.job_manager.defer_job(
+                job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp}), connection=connection
+            )
+            outcome = f"stored job {stored.id}"
+            app.job_manager.actions.add_audit(
+                who, "schedule.run", target=schedule.task_name, outcome=outcome, connection=connection
+            )
     except AlreadyEnqueued:
         return _("a job with its queueing lock waits already.")
     except AdjournException as error:

@@ -1,0 +1,106 @@
+"""The slots of workers, and how many of them jobs take: one count for all who tell it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from adjourn._domain.wording import shown, verb
+
+Row = Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Slots:
+    """The slots of some workers.
+
+    Attributes
+    ----------
+    number
+        How many there are, of the workers that have said it.
+    taken
+        In how many of them a job runs.
+    others
+        How many jobs of other queues these workers have, by queue.
+    """
+
+    number: int = 0
+    taken: int = 0
+    others: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def are_full(self) -> bool:
+        """Whether no job can begin."""
+        return self.taken >= self.number > 0
+
+    @property
+    def told(self) -> str:
+        """Whether they are full, and with what: ``all 4 slots of its workers are busy, 3 with jobs of queue reports``."""
+        if not self.number:
+            return "its workers have not said yet how many slots they have"
+        if not self.are_full:
+            return "its workers have free slots"
+        slots = f"all {self.number:,} slots" if self.number > 1 else "the one slot"
+        return f"{slots} of its workers {verb(self.number, 'is', 'are')} busy{self._by_others()}"
+
+    def _by_others(self) -> str:
+        if not self.others:
+            return ""
+        (name, most), *more = self.others.most_common()
+        if not more:
+            return f", {most:,} with jobs of queue {shown(name)}"
+        return f", {self.others.total():,} with jobs of other queues, {most:,} of them of queue {shown(name)}"
+
+
+def slots_of(workers: Iterable[Row], working: Iterable[Row], queue: str | None = None) -> Slots:
+    """Count the slots of the workers that are alive.
+
+    Parameters
+    ----------
+    workers, working
+        Rows of ``sql/monitor/crew`` and of ``sql/monitor/working``.
+    queue
+        Only those of the workers that serve this queue.
+    """
+    has: dict[int, list[str]] = {}
+    for job in working:
+        has.setdefault(job["worker_id"], []).append(job["queue"])
+    serving = serving_of(workers, queue)
+    known = [worker for worker in serving if number_of(worker)]
+    return Slots(
+        number=sum(number_of(worker) or 0 for worker in known),
+        taken=sum(taken_of(worker, len(has.get(worker["id"], ()))) for worker in known),
+        others=Counter(name for worker in serving for name in has.get(worker["id"], ()) if queue not in (None, name)),
+    )
+
+
+def serving_of(workers: Iterable[Row], queue: str | None = None) -> Sequence[Row]:
+    """Return the workers that are alive, or those of them that serve a queue."""
+    return [
+        worker
+        for worker in workers
+        if worker["is_alive"] and (queue is None or worker["queues"] is None or queue in worker["queues"])
+    ]
+
+
+def number_of(worker: Row) -> int | None:
+    """Return how many slots a worker has; None if it has not said it yet."""
+    number = (worker["details"] or {}).get("concurrency")
+    return None if number is None else int(number)
+
+
+def taken_of(worker: Row, jobs: int) -> int:
+    """Return in how many slots of a worker a job runs, which are no more than it has: jobs that it has claimed ahead are in none.
+
+    Parameters
+    ----------
+    worker
+        A row of ``sql/monitor/crew``.
+    jobs
+        How many jobs are its own now. It may have said more with its last heartbeat.
+    """
+    number, told = number_of(worker), max(len(worker["running"]), jobs)
+    return told if number is None else min(told, number)
