@@ -133,7 +133,6 @@ class TestOpenedOnALoop:
         await asyncio.gather(*(add_async(opened, f"{number}") for number in range(8)))
         assert stored() == [f"{number}" for number in range(8)]
 
-
     @pytest.mark.parametrize("shape", ["gathered", "awaited", "awaited in a group"])
     async def test_a_cancel_scope_reaches_a_task_that_is_awaited_inside_again_and_again_too(
         self, shape: str, opened: PsycopgConnector, stored: Callable[[], list[str]]
