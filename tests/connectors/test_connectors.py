@@ -28,6 +28,7 @@ from adjourn.types import Statement
 from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id")
+PROCESS = Statement("process", "SELECT pg_backend_pid() AS process")
 SLOW = Statement("slow", "INSERT INTO scratch (name) SELECT %(name)s FROM pg_sleep(0.3) RETURNING id")
 
 
@@ -131,6 +132,26 @@ class TestOpenedOnALoop:
                 await asyncio.wait_for(opened.execute_async(SLOW, {"name": "never"}), 0.05)
         await asyncio.gather(*(add_async(opened, f"{number}") for number in range(8)))
         assert stored() == [f"{number}" for number in range(8)]
+
+    @pytest.mark.parametrize("shape", ["gathered", "awaited", "awaited in a group"])
+    async def test_a_cancel_scope_reaches_a_task_that_is_awaited_inside_again_and_again_too(
+        self, shape: str, opened: PsycopgConnector, stored: Callable[[], list[str]]
+    ) -> None:
+        async def work_async() -> None:
+            call = opened.execute_async(SLOW, {"name": "never"})
+            await (asyncio.gather(call) if shape == "gathered" else asyncio.create_task(call))
+
+        before = await opened.execute_async(PROCESS)
+        for _ in range(3):
+            with anyio.move_on_after(0.05) as scope:
+                if shape == "awaited in a group":
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(work_async)
+                else:
+                    await work_async()
+            assert scope.cancel_called
+        assert await opened.execute_async(PROCESS) == before, "the connection was broken"
+        assert stored() == []
 
 
 class TestConnectionsOfTheCallers:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from adjourn._runtime.private import is_in_cancel_scope, running_loop
+from adjourn._runtime.private import may_be_in_cancel_scope, running_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,8 +96,8 @@ async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
     waits for the server. So the call runs in a task of its own, outside the scope.
     """
     _require_asyncio()
-    # Only a scope cancels more than once. A task costs two turns of the event loop.
-    if not is_in_cancel_scope():
+    # Only a scope cancels more than once, and drivers stand a second cancellation by breaking the connection. A task costs two turns of the event loop.
+    if not may_be_in_cancel_scope():
         return await call(*args, **kwargs)
     task = asyncio.ensure_future(call(*args, **kwargs))
     try:

@@ -12,6 +12,8 @@ from typing import Any
 
 _ANYIO_ON_ASYNCIO = "anyio._backends._asyncio"
 """The module that has anyio's cancel scopes. It is imported with the first of them, and not together with anyio."""
+_MANY = 16
+"""So many tasks that have been in scopes are not looked at one by one."""
 _unix_events: Any = getattr(asyncio, "unix_events", None)
 
 
@@ -55,17 +57,17 @@ def is_loops_handler(handler: Any) -> bool:
     return handler is not None and handler is getattr(_unix_events, "_sighandler_noop", None)
 
 
-def is_in_cancel_scope() -> bool:
-    """Return whether the current task is in a cancel scope of anyio.
+def may_be_in_cancel_scope() -> bool:
+    """Return whether a cancel scope of anyio may reach the current task.
 
-    ``_task_states`` of anyio's module for asyncio has the scope of each task that is in one. Without it: True if anyio has been
-    used, which adds a task to each asynchronous call.
+    A scope reaches what it encloses, and each task that is awaited there, so this asks for the scopes of all tasks. ``_task_states`` of
+    anyio's module for asyncio has them. Without it: True if anyio has been used, which adds a task to each asynchronous call.
     """
     module = sys.modules.get(_ANYIO_ON_ASYNCIO)
     if module is None:
         return False
     try:
-        state = module._task_states.get(asyncio.current_task())
-        return state is not None and state.cancel_scope is not None
-    except AttributeError:
+        states = module._task_states
+        return len(states) > _MANY or any(state.cancel_scope is not None for state in states.values())
+    except (AttributeError, TypeError, RuntimeError):  # the last if another thread enters one at the same time
         return True
