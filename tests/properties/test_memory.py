@@ -616,9 +616,11 @@ class Databases(RuleBasedStateMachine):
         batches: str | None = None,
     ) -> None:
         due_in: list[float | None] = []
+        begins_to_wait: list[bool] = []
 
         def ask(side: Side) -> Any:
             outcomes = [outcome(side) for outcome in told]
+            begins_to_wait.extend(isinstance(each, Suspended) and each.event is not None for each in outcomes)
             exchanged: Exchanged = side.worker.exchange(
                 side.worker_id(worker),
                 outcomes,
@@ -644,6 +646,8 @@ class Databases(RuleBasedStateMachine):
         jobs, *_ = self.both(ask)
         self.claims += [(job.id, job.claim, worker) for job in jobs]
         in_memory, in_postgres = due_in
+        if in_postgres is not None and in_postgres <= 0.1 and any(begins_to_wait):
+            return  # the event may be sent in a transaction that does not see this wait, so Postgres looks again soon
         assert (in_memory is None) == (in_postgres is None)
         assert in_memory is None or in_postgres is None or abs(in_memory - in_postgres) < 30
 
