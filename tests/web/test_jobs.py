@@ -806,3 +806,25 @@ def test_who_lacks_a_permission_is_told_who_gives_it(app: adjourn.App) -> None:
             "What you may not do reveal the hidden arguments of one job view_args run finished jobs again job.retry"
             in told
         )
+
+
+def test_a_queue_and_a_task_are_paused_and_resumed_by_a_dashboard_whose_app_is_not_open(database: str) -> None:
+    closed = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=database))
+
+    @closed.task(name="send", queue="mail")
+    def send() -> None:
+        """Do nothing."""
+
+    with TestClient(web.create_app(closed, auth=web.anybody), follow_redirects=False) as client:
+        for scope, name in (("queue", "mail"), ("task", "send")):
+            for place, (what, status) in enumerate((("pause", 303), ("pause", 409), ("resume", 303))):
+                fields = {
+                    "request_id": f"pausing-{scope}-{place}",
+                    scope: name,
+                    "page": scope,
+                    "seconds": "10m",
+                    "reason": "it moves",
+                }
+                answer = client.post(f"/do/{scope}.{what}", data=fields, headers={"X-Adjourn-Request": "1"})
+                assert answer.status_code == status, answer.text
+                assert status != 409 or "because it moves, and so nothing was done" in html.unescape(answer.text)
