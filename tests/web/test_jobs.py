@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 import adjourn
 from adjourn import web
 from adjourn.jobs import Author, Job
+from adjourn.limits import Limit
 from adjourn.web import bulk
 from adjourn.web.pages import ACTIONS, searching
 from adjourn.web.pages.noting import DONE
@@ -806,6 +807,22 @@ def test_who_lacks_a_permission_is_told_who_gives_it(app: adjourn.App) -> None:
             "What you may not do reveal the hidden arguments of one job view_args run finished jobs again job.retry"
             in told
         )
+
+
+def test_what_a_job_waits_for_leads_to_what_tells_more(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="ship", queue="parcels", limits=[Limit(key="tenant", concurrency=1)])
+    def ship(tenant: str) -> None:
+        """Do nothing."""
+
+    limited = ship.defer(tenant="a")
+    assert '<dd><a href="/limits">a place under a limit</a></dd>' in client.get(f"/job?id={limited}").text
+    ready = app.tasks["send"].defer()
+    assert '<dd><a href="/queue?name=mail">a worker</a></dd>' in client.get(f"/job?id={ready}").text
+    app.tasks["send"].configure(lock="album").defer()
+    behind = app.tasks["send"].configure(lock="album").defer()
+    page = client.get(f"/job?id={behind}").text
+    assert '<a href="#chain">its lock</a>' in page
+    assert 'id="chain"' in page
 
 
 def test_a_queue_and_a_task_are_paused_and_resumed_by_a_dashboard_whose_app_is_not_open(database: str) -> None:
