@@ -441,3 +441,10 @@ def test_what_makes_no_sense_is_refused(app: adjourn.App) -> None:
         examine(adjourn.App(connector=adjourn.testing.InMemoryConnector()))
     with pytest.raises(InvalidOption, match="ready_warn"):
         Thresholds.of({"ready": 1})
+
+
+def test_a_job_that_has_not_waited_for_long_is_not_said_to_be_no_job(app: adjourn.App, execute: Execute) -> None:
+    with app.open():
+        app.configure_task("letter", allow_unknown=True).defer()
+    [told] = findings(app, "jobs")
+    assert told.text == "No job that could run has waited for long"

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 import adjourn
 from adjourn import web
 from adjourn.jobs import Author, Job
+from adjourn.limits import Limit
 from adjourn.web import bulk
 from adjourn.web.pages import ACTIONS, searching
 from adjourn.web.pages.noting import DONE
@@ -843,3 +844,41 @@ def test_who_lacks_a_permission_is_told_who_gives_it(app: adjourn.App) -> None:
             "What you may not do reveal the hidden arguments of one job view_args run finished jobs again job.retry"
             in told
         )
+
+
+def test_what_a_job_waits_for_leads_to_what_tells_more(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="ship", queue="parcels", limits=[Limit(key="tenant", concurrency=1)])
+    def ship(tenant: str) -> None:
+        """Do nothing."""
+
+    limited = ship.defer(tenant="a")
+    assert '<dd><a href="/limits">a place under a limit</a></dd>' in client.get(f"/job?id={limited}").text
+    ready = app.tasks["send"].defer()
+    assert '<dd><a href="/queue?name=mail">a worker</a></dd>' in client.get(f"/job?id={ready}").text
+    app.tasks["send"].configure(lock="album").defer()
+    behind = app.tasks["send"].configure(lock="album").defer()
+    page = client.get(f"/job?id={behind}").text
+    assert '<a href="#chain">its lock</a>' in page
+    assert 'id="chain"' in page
+
+
+def test_a_queue_and_a_task_are_paused_and_resumed_by_a_dashboard_whose_app_is_not_open(database: str) -> None:
+    closed = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=database))
+
+    @closed.task(name="send", queue="mail")
+    def send() -> None:
+        """Do nothing."""
+
+    with TestClient(web.create_app(closed, auth=web.anybody), follow_redirects=False) as client:
+        for scope, name in (("queue", "mail"), ("task", "send")):
+            for place, (what, status) in enumerate((("pause", 303), ("pause", 409), ("resume", 303))):
+                fields = {
+                    "request_id": f"pausing-{scope}-{place}",
+                    scope: name,
+                    "page": scope,
+                    "seconds": "10m",
+                    "reason": "it moves",
+                }
+                answer = client.post(f"/do/{scope}.{what}", data=fields, headers={"X-Adjourn-Request": "1"})
+                assert answer.status_code == status, answer.text
+                assert status != 409 or "because it moves, and so nothing was done" in html.unescape(answer.text)

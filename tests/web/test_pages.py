@@ -485,3 +485,25 @@ def test_an_app_in_memory_is_told_that_there_is_nothing_to_see() -> None:
     app = adjourn.App(connector=InMemoryConnector())
     with TestClient(web.create_app(app, auth=web.anybody)) as client:
         assert "in-memory connector" in client.get("/").text
+
+
+def test_what_limits_hold_back_is_counted_beside_what_waits_otherwise(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="ship", limits=[Limit(key="tenant", concurrency=1)])
+    def ship(tenant: str) -> None:
+        """Do nothing."""
+
+    ship.batch_defer({"tenant": "a"}, {"tenant": "b"})
+    for path in ("/", "/queues"):
+        page = client.get(path).text
+        assert "2 held back by limits" in text_of(page)
+        assert '<a href="/limits">2 held back by limits</a>' in page
+
+
+def test_a_workflow_links_the_jobs_that_its_jobs_wait_for(app: adjourn.App, client: TestClient) -> None:
+    flow = app.workflow(name="nightly")
+    first = flow.add(app.tasks["send"])
+    flow.add(app.tasks["fail"], depends_on=first)
+    stored = flow.defer()
+    table = client.get(f"/workflow?id={stored.id}").text.split("<tbody>")[1]
+    assert table.count(f'href="/job?id={stored.job_id(first)}"') == 2
+    assert '<td data-label="Waits for">\u2013</td>' in table

@@ -149,8 +149,12 @@ def ended(view: View) -> list[dict[str, Any]]:
 
 
 def waits(view: View) -> list[dict[str, Any]]:
-    """Return what waits for something else than a worker."""
-    return [{**row, "told": WAITS[row["kind"]]} for row in view.feed("waiting") if row["kind"] in WAITS]
+    """Return what waits for something else than a worker, with where there is more about it."""
+    found = [{**row, "told": WAITS[row["kind"]]} for row in view.feed("waiting") if row["kind"] in WAITS]
+    if held := sum(limit["waiting"] for limit in view.feed("limits")):
+        found.append({"kind": "limit", "jobs": held, "is_capped": False, "told": "held back by limits"})
+    addresses = {"scheduled": view.url("jobs", order="due"), "limit": view.url("limits")}
+    return [{**row, "address": addresses.get(row["kind"])} for row in found]
 
 
 def state_of(seconds: float) -> str:

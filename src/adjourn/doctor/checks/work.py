@@ -134,7 +134,7 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
             "adjourn --app=... shell list_jobs status=todo",
         )
     if not found:
-        yield ok("No job waits that could run")
+        yield ok("No job that could run has waited for long")
 
 
 def _why_late(patient: Patient, queue: str) -> tuple[str, str]:

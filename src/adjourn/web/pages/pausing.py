@@ -52,10 +52,11 @@ def pauses_of(rows: Iterable[Row], queues: Collection[str], tasks: Collection[st
 
 
 def _refuse_paused(view: View, scope: Scope, name: str) -> None:
-    for old in view.app.job_manager.list_pauses():
-        if (old.scope, old.name) == (scope, name):
-            who = f" by {old.paused_by}" if old.paused_by else ""
-            why = f", because {old.reason}" if old.reason else ""
+    # The app need not be open, so this is read as pages read.
+    for old in view.database.rows("pauses"):
+        if (old["scope"], old["name"]) == (scope, name):
+            who = f" by {old['by']}" if old["by"] else ""
+            why = f", because {old['reason']}" if old["reason"] else ""
             what = f"{scope.capitalize()} {name}"
             raise Conflict(
                 f"{what} is paused already{who}{why}, and so nothing was done. Its page changes the pause.",
