@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adjourn.monitor.slots import Slots, serving_of, slots_of
+from adjourn.monitor.slots import SlotCount, serving_of, slots_of
 
 
 def worker(id_: int, concurrency: int | None, running: int = 0, **more: Any) -> dict[str, Any]:
@@ -43,5 +43,5 @@ def test_jobs_take_no_more_slots_of_a_worker_than_it_has(
 def test_all_workers_serve_no_queue_in_particular() -> None:
     workers = [worker(1, 2, queues=["news"]), worker(2, 3)]
     slots = slots_of(workers, jobs(1, "news", "news"))
-    assert slots == Slots(number=5, taken=2)
+    assert slots == SlotCount(number=5, taken=2)
     assert [each["id"] for each in serving_of(workers, "mail")] == [2]

@@ -16,7 +16,7 @@ import adjourn
 from adjourn import web
 from adjourn.jobs import Author
 from adjourn.limits import Limit, Rate
-from adjourn.monitor.slots import Slots
+from adjourn.monitor.slots import SlotCount
 from adjourn.web import figures
 from support.waiting import until
 
@@ -200,17 +200,17 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
             [PAUSED, ALONE, ("limited", "warn", "its limit holds back 1 job")],
         ),
         ({"workers": 0}, [ALONE]),
-        ({"workers": 0, "slots": Slots(), "latency": 90.0}, [ALONE, ("late", "bad", "")]),
+        ({"workers": 0, "slots": SlotCount(), "latency": 90.0}, [ALONE, ("late", "bad", "")]),
         (
-            {"latency": 90.0, "slots": Slots(number=4, taken=4)},
+            {"latency": 90.0, "slots": SlotCount(number=4, taken=4)},
             [("late", "bad", "all 4 slots of its workers are busy")],
         ),
         (
-            {"latency": 12.0, "slots": Slots(number=4, taken=4, others=Counter(reports=3))},
+            {"latency": 12.0, "slots": SlotCount(number=4, taken=4, others=Counter(reports=3))},
             [("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of queue reports")],
         ),
         (
-            {"latency": 12.0, "slots": Slots(number=4, taken=4, others=Counter(news=1, reports=3))},
+            {"latency": 12.0, "slots": SlotCount(number=4, taken=4, others=Counter(news=1, reports=3))},
             [
                 (
                     "waiting",
@@ -220,12 +220,12 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
             ],
         ),
         (
-            {"latency": 12.0, "slots": Slots(number=1, taken=1)},
+            {"latency": 12.0, "slots": SlotCount(number=1, taken=1)},
             [("waiting", "warn", "the one slot of its workers is busy")],
         ),
         ({"latency": 12.0, "held": 1}, [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")]),
         (
-            {"latency": 12.0, "slots": Slots(number=4, taken=4), "held": 2},
+            {"latency": 12.0, "slots": SlotCount(number=4, taken=4), "held": 2},
             [
                 ("waiting", "warn", "all 4 slots of its workers are busy"),
                 ("limited", "warn", "its limit holds back 2 jobs"),
@@ -270,7 +270,7 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
 def test_a_queue_is_told_with_all_its_states_and_their_reasons(
     facts: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
-    usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": Slots(number=4)}
+    usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": SlotCount(number=4)}
     assert figures.judged({**usual, "held": 0, "unknown": [], "paused_tasks": [], **facts}) == told
 
 

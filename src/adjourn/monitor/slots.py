@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 @attrs.frozen(kw_only=True)
-class Slots:
+class SlotCount:
     """The slots of some workers.
 
     Attributes
@@ -55,7 +55,7 @@ class Slots:
         return f", {self.others.total():,} with jobs of other queues, {most:,} of them of queue {shown(name)}"
 
 
-def slots_of(workers: Iterable[Row], working: Iterable[Row], queue: str | None = None) -> Slots:
+def slots_of(workers: Iterable[Row], working: Iterable[Row], queue: str | None = None) -> SlotCount:
     """Count the slots of the workers that are alive.
 
     Parameters
@@ -70,7 +70,7 @@ def slots_of(workers: Iterable[Row], working: Iterable[Row], queue: str | None =
         has.setdefault(job["worker_id"], []).append(job["queue"])
     serving = serving_of(workers, queue)
     known = [worker for worker in serving if number_of(worker)]
-    return Slots(
+    return SlotCount(
         number=sum(number_of(worker) or 0 for worker in known),
         taken=sum(taken_of(worker, len(has.get(worker["id"], ()))) for worker in known),
         others=Counter(name for worker in serving for name in has.get(worker["id"], ()) if queue not in (None, name)),

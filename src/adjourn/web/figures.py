@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
-from adjourn.monitor.slots import Slots, serving_of, slots_of
+from adjourn.monitor.slots import SlotCount, serving_of, slots_of
 from adjourn.monitor.unknown import told
 from adjourn.web.page import View
 
@@ -115,7 +115,7 @@ def _told_tasks(tasks: list[dict[str, Any]]) -> str:
 
 
 def _why_late(queue: dict[str, Any]) -> str:
-    slots: Slots = queue["slots"]
+    slots: SlotCount = queue["slots"]
     if slots.are_full:
         return slots.told
     if queue["held"] or not queue["workers"]:
