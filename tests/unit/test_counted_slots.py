@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adjourn.monitor.slots import SlotCount, serving_of, slots_of
+from adjourn.monitor.slots import SlotCount, queues_by_worker, serving_of, slots_of
 
 
 def worker(id_: int, concurrency: int | None, running: int = 0, **more: Any) -> dict[str, Any]:
@@ -35,13 +35,13 @@ def jobs(worker_id: int, *queues: str) -> list[dict[str, Any]]:
 def test_jobs_take_no_more_slots_of_a_worker_than_it_has(
     workers: list[dict[str, Any]], working: list[dict[str, Any]], number: int, taken: int, told: str
 ) -> None:
-    slots = slots_of(workers, working, "mail")
+    slots = slots_of(workers, queues_by_worker(working), "mail")
     assert (slots.number, slots.taken, slots.told) == (number, taken, told)
     assert slots.are_full == ("busy" in told)
 
 
 def test_all_workers_serve_no_queue_in_particular() -> None:
     workers = [worker(1, 2, queues=["news"]), worker(2, 3)]
-    slots = slots_of(workers, jobs(1, "news", "news"))
+    slots = slots_of(workers, queues_by_worker(jobs(1, "news", "news")))
     assert slots == SlotCount(number=5, taken=2)
     assert [each["id"] for each in serving_of(workers, "mail")] == [2]

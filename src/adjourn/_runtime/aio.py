@@ -96,7 +96,7 @@ async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
     waits for the server. So the call runs in a task of its own, outside the scope.
     """
     _require_asyncio()
-    # Only a scope cancels more than once, and drivers stand a second cancellation by breaking the connection. A task costs two turns of the event loop.
+    # The task costs two turns of the event loop. Whoever else cancels twice breaks one connection, which the pool replaces.
     if not may_be_in_cancel_scope():
         return await call(*args, **kwargs)
     task = asyncio.ensure_future(call(*args, **kwargs))

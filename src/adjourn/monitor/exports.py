@@ -242,7 +242,7 @@ class Exports:
                 (name,): at for name, at in paused.items() if at is not None and name in self._queues
             },
             "adjourn_queue_workers": {(name,): len(rows) for name, rows in serving.items()},
-            "adjourn_queue_slots": {(name,): slots_of(rows, ()).number for name, rows in serving.items()},
+            "adjourn_queue_slots": {(name,): slots_of(rows, {}).number for name, rows in serving.items()},
             "adjourn_oldest_running_seconds": _of(oldest, self._queues),
             "adjourn_workers": workers,
         }

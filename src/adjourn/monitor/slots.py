@@ -55,25 +55,34 @@ class SlotCount:
         return f", {self.others.total():,} with jobs of other queues, {most:,} of them of queue {shown(name)}"
 
 
-def slots_of(workers: Iterable[Row], working: Iterable[Row], queue: str | None = None) -> SlotCount:
+def queues_by_worker(working: Iterable[Row]) -> Mapping[int, Sequence[str]]:
+    """Return the queues of the jobs that each worker has, from rows of ``sql/monitor/working``."""
+    found: dict[int, list[str]] = {}
+    for job in working:
+        found.setdefault(job["worker_id"], []).append(job["queue"])
+    return found
+
+
+def slots_of(workers: Iterable[Row], working: Mapping[int, Sequence[str]], queue: str | None = None) -> SlotCount:
     """Count the slots of the workers that are alive.
 
     Parameters
     ----------
-    workers, working
-        Rows of ``sql/monitor/crew`` and of ``sql/monitor/working``.
+    workers
+        Rows of ``sql/monitor/crew``.
+    working
+        The queues of the jobs that each has: see `queues_by_worker`.
     queue
         Only those of the workers that serve this queue.
     """
-    has: dict[int, list[str]] = {}
-    for job in working:
-        has.setdefault(job["worker_id"], []).append(job["queue"])
     serving = serving_of(workers, queue)
     known = [worker for worker in serving if number_of(worker)]
     return SlotCount(
         number=sum(number_of(worker) or 0 for worker in known),
-        taken=sum(taken_of(worker, len(has.get(worker["id"], ()))) for worker in known),
-        others=Counter(name for worker in serving for name in has.get(worker["id"], ()) if queue not in (None, name)),
+        taken=sum(taken_of(worker, len(working.get(worker["id"], ()))) for worker in known),
+        others=Counter(
+            name for worker in serving for name in working.get(worker["id"], ()) if queue not in (None, name)
+        ),
     )
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
-from adjourn.monitor.slots import SlotCount, serving_of, slots_of
+from adjourn.monitor.slots import SlotCount, queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import told
+from adjourn.sql.reading import COUNTED
 from adjourn.web.page import View
 
 OF_QUEUES = (
@@ -52,12 +53,12 @@ def queues(view: View) -> list[dict[str, Any]]:
     for row in view.feed("paused_tasks"):
         set_aside.setdefault(row["queue"], []).append(row)
     running: Counter[str] = Counter(job["queue"] for job in view.feed("working"))
+    working = queues_by_worker(view.feed("working"))
     found = []
     for name in (
         latency.keys() | counts.keys() | paused.keys() | running.keys() | unknown.keys() | set_aside.keys() | served
     ):
         row = counts.get(name, {})
-        slots = slots_of(alive, view.feed("working"), name)
         found.append(
             {
                 "name": name,
@@ -67,7 +68,7 @@ def queues(view: View) -> list[dict[str, Any]]:
                 "running": running[name],
                 "is_capped": row.get("is_capped", False),
                 "workers": len(serving_of(alive, name)),
-                "slots": slots,
+                "slots": slots_of(alive, working, name),
                 "pause": paused.get(name),
                 "unknown": unknown.get(name, []),
                 "paused_tasks": set_aside.get(name, []),
@@ -151,8 +152,10 @@ def ended(view: View) -> list[dict[str, Any]]:
 def waits(view: View) -> list[dict[str, Any]]:
     """Return what waits for something else than a worker, with where there is more about it."""
     found = [{**row, "told": WAITS[row["kind"]]} for row in view.feed("waiting") if row["kind"] in WAITS]
-    if held := sum(limit["waiting"] for limit in view.feed("limits")):
-        found.append({"kind": "limit", "jobs": held, "is_capped": False, "told": "held back by limits"})
+    limits = view.feed("limits")
+    if held := sum(limit["waiting"] for limit in limits):
+        is_capped = any(limit["waiting"] >= COUNTED for limit in limits)
+        found.append({"kind": "limit", "jobs": held, "is_capped": is_capped, "told": "held back by limits"})
     addresses = {"scheduled": view.url("jobs", order="due"), "limit": view.url("limits")}
     return [{**row, "address": addresses.get(row["kind"])} for row in found]
 

@@ -12,7 +12,7 @@ from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span
 from adjourn.exceptions import InvalidOption
-from adjourn.monitor.slots import serving_of, slots_of
+from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import by_task, waiting
 from adjourn.sql.reading import COUNTED
 from adjourn.types import Row
@@ -142,7 +142,7 @@ def _why_late(patient: Patient, queue: str) -> tuple[str, str]:
     crew, working = patient.crew
     if not serving_of(crew, queue):
         return "no worker that is alive serves it", "Start a worker for this queue; see the check workers."
-    slots = slots_of(crew, working, queue)
+    slots = slots_of(crew, queues_by_worker(working), queue)
     if slots.are_full:
         return slots.told, "Start more workers for this queue, or raise their concurrency."
     return (

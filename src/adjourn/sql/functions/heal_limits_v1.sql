@@ -8,6 +8,7 @@ declare
     v_keys text[];
 begin
     noted := 0;
+    -- In a new session planning what follows costs more than this look.
     if (select j.gate_id from @schema.adjourn_jobs j where j.hold = @gate order by j.gate_id, j.gate_key limit 1) is null then
         return;
     end if;

@@ -6,6 +6,7 @@ declare
     v_locks text[];
 begin
     noted := 0;
+    -- In a new session planning what follows costs more than this look.
     if (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) order by j.lock limit 1) is null then
         return;
     end if;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn.monitor.slots import serving_of, slots_of
+from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.web import figures
 from adjourn.web.page import Page, View
 from adjourn.web.trends import trend
@@ -28,7 +28,7 @@ def show(view: View) -> dict[str, Any]:
         "held": sum(limit["waiting"] for limit in view.feed("limits")),
         "crew": crew,
         "alive": len(serving_of(crew)),
-        "slots": slots_of(crew, view.feed("working")),
+        "slots": slots_of(crew, queues_by_worker(view.feed("working"))),
         "working": view.feed("working"),
         "waits": figures.waits(view),
         "rates": rates,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections import Counter
 from typing import Any, ClassVar
 
@@ -153,16 +154,12 @@ def _defer(schedule: Any, who: Author) -> str | None:
     periodic = app.periodic_registry.periodic_tasks.get((schedule.task_name, schedule.periodic_id))
     if periodic is None:
         return _("this program has no such schedule.")
-    job = periodic.task.make_job(**periodic.configure_kwargs)
-    timestamp = int(datetime.datetime.now(datetime.UTC).timestamp())
     try:
         with app.connector.transaction() as connection:
-            stored = app.job_manager.defer_job(
-                job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp}), connection=connection
-            )
-            outcome = f"stored job {stored.id}"
+            deferrer = periodic.task.configure(**periodic.configure_kwargs, connection=connection)
+            job_id = deferrer.defer(timestamp=int(time.time()))
             app.job_manager.actions.add_audit(
-                who, "schedule.run", target=schedule.task_name, outcome=outcome, connection=connection
+                who, "schedule.run", target=schedule.task_name, outcome=f"stored job {job_id}", connection=connection
             )
     except AlreadyEnqueued:
         return _("a job with its queueing lock waits already.")
