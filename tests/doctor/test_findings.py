@@ -376,6 +376,13 @@ def test_an_old_schema_is_critical_and_none_is_told_once(app: adjourn.App, execu
     assert levels["jobs"] is Level.UNKNOWN
 
 
+def test_a_schema_that_is_older_than_the_program_is_critical(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adjourn.sql.latest_version", lambda: 99)
+    (finding,) = found(app, "schema", Level.CRITICAL)
+    assert "this adjourn needs 99" in finding.text
+    assert "schema --apply" in finding.remedy
+
+
 def test_rights_that_are_missing_come_with_their_grants(app: adjourn.App, execute: Execute, address: str) -> None:
     role = f"doctor_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     execute(f"drop role if exists {role}; create role {role} login")
