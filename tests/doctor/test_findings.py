@@ -46,7 +46,7 @@ def execute(address: str) -> Iterator[Execute]:
     """Executes as the owner, and leaves the tables empty."""
     with psycopg.connect(address, autocommit=True) as connection:
         yield lambda text: connection.execute(text.encode())
-        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks"):
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses"):
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
