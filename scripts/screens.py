@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import psycopg
 from playwright.sync_api import Browser, sync_playwright
@@ -18,7 +19,9 @@ sys.path[:] = [
     str(PROJECT / "tests") if Path(folder).resolve() == PROJECT / "scripts" else folder for folder in sys.path
 ]
 
+import adjourn  # noqa: E402
 from adjourn import embedded  # noqa: E402
+from adjourn.web import bulk  # noqa: E402
 from support import dashboard  # noqa: E402
 
 STATIC = PROJECT / "docs" / "_static" / "dashboard"
@@ -29,6 +32,8 @@ PICTURES = {
     "jobs": "/jobs?status=failed&limit=10",
 }
 """Those of the documentation."""
+LOOKS = (("light", 1280), ("dark", 1280), ("light", 390))
+"""The themes and widths of what is drawn to be looked at."""
 SETTLES = 2500
 """Milliseconds until a page has figures and has had them again."""
 
@@ -70,6 +75,42 @@ def draw(
             page.screenshot(path=folder / f"{name}{end}.png", full_page=True)
 
 
+def draw_exceptions(browser: Browser, app: adjourn.App, folder: Path, scheme: str, width: int) -> None:
+    """Draw what is seen where something is not as usual: no permission, no database, the list of keys, a change under way."""
+    size, end = (width, 720), f"-{scheme}-{width}"
+    with dashboard.served(app, permissions={"view"}) as address:
+        draw(browser, address, {"forbidden": "/database"}, folder, scheme, size, end)
+    gone = adjourn.App(connector=adjourn.PsycopgConnector(conninfo="host=127.0.0.1 port=1 dbname=gone"))
+    with dashboard.served(gone) as address:
+        draw(browser, address, {"down": "/", "down-jobs": "/jobs"}, folder, scheme, size, end)
+    with (
+        dashboard.served(app) as address,
+        browser.new_context(
+            color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 720}
+        ) as context,
+        mock.patch.object(bulk, "BATCH", 1),
+        mock.patch.object(bulk, "PAUSE", 600.0),
+    ):
+        page = context.new_page()
+        page.goto(f"{address}/")
+        page.keyboard.press("?")
+        page.screenshot(path=folder / f"keys{end}.png")
+        page.goto(f"{address}/bulk?what=priority&task=shop.inventory&status=todo")
+        page.fill("input[name=to]", "5")
+        page.get_by_role("button", name="Set the priority").click()
+        page.wait_for_timeout(SETTLES)
+        page.screenshot(path=folder / f"progress{end}.png", full_page=True)
+
+
+def draw_empty(browser: Browser, app: adjourn.App, folder: Path) -> None:
+    """Draw a queue to which nothing ever happened."""
+    with dashboard.served(app) as address:
+        for scheme, width in LOOKS:
+            paths = {f"empty-{name}": f"/{name}" for name in ("overview", "jobs", "workers")}
+            paths["empty-overview"] = "/"
+            draw(browser, address, paths, folder, scheme, (width, 720), f"-{scheme}-{width}")
+
+
 def main() -> None:
     """Draw."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -85,14 +126,19 @@ def main() -> None:
         app = dashboard.shop(server.dsn)
         with app.open():
             app.schema_manager.apply_schema()
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                draw_empty(browser, app, folder)
             dashboard.fill(app, connection)
             with dashboard.served(app, title="shop") as address:
                 if folder is None:
                     draw(browser, address, PICTURES, STATIC, "light", (1200, 440), "")
                 else:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
+                    for scheme, width in LOOKS:
                         draw(browser, address, pages(connection), folder, scheme, (width, 720), f"-{scheme}-{width}")
+            if folder is not None:
+                for scheme, width in LOOKS:
+                    draw_exceptions(browser, app, folder, scheme, width)
         browser.close()
 
 

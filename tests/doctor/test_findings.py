@@ -46,7 +46,7 @@ def execute(address: str) -> Iterator[Execute]:
     """Executes as the owner, and leaves the tables empty."""
     with psycopg.connect(address, autocommit=True) as connection:
         yield lambda text: connection.execute(text.encode())
-        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks"):
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses"):
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
@@ -374,6 +374,13 @@ def test_an_old_schema_is_critical_and_none_is_told_once(app: adjourn.App, execu
     levels = {each.id: each.level for each in examination.checks}
     assert levels["schema"] is Level.CRITICAL
     assert levels["jobs"] is Level.UNKNOWN
+
+
+def test_a_schema_that_is_older_than_the_program_is_critical(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adjourn.sql.latest_version", lambda: 99)
+    (finding,) = found(app, "schema", Level.CRITICAL)
+    assert "this adjourn needs 99" in finding.text
+    assert "schema --apply" in finding.remedy
 
 
 def test_rights_that_are_missing_come_with_their_grants(app: adjourn.App, execute: Execute, address: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import adjourn
+from adjourn import cli
 from adjourn.exceptions import InvalidOption
 from adjourn.monitor import Monitor
 from adjourn.testing import InMemoryConnector
@@ -108,6 +109,31 @@ def test_a_terminal_is_as_it_was_however_it_ends(start: Callable[..., Terminal])
         assert terminal.ends() == code, name
         assert termios.tcgetattr(terminal.slave) == terminal.before, name
         terminal.shows(b"\x1b[?1049l")  # back from the other screen
+
+
+def test_a_terminal_is_as_it_was_after_an_error(environment: dict[str, str]) -> None:
+    broken = (
+        "from adjourn.cli import frames, main\ndef frame(*_, **__): raise LookupError('drawn')\nframes.frame = frame\n"
+    )
+    words = [sys.executable, "-c", broken + "main(['--app=topped.app', 'top'])"]
+    terminal = Terminal(words, environment)
+    try:
+        assert terminal.ends() != 0
+        terminal.shows(b"LookupError")
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+        printed = terminal.read()
+        assert b"\x1b[?1049h" in printed, "it had another screen"
+        assert printed.rindex(b"\x1b[?1049l") > printed.rindex(b"\x1b[?1049h")
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "soon", "nan", "1e9"])
+def test_an_interval_that_is_none_is_refused(interval: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--app=nowhere.app", "top", f"--interval={interval}"])
+    assert ended.value.code == 2
+    assert "--interval" in capsys.readouterr().err
 
 
 def test_keys_choose_what_is_shown(start: Callable[..., Terminal]) -> None:

@@ -16,9 +16,11 @@ from adjourn import web
 from adjourn.cli import main
 from adjourn.exceptions import InvalidOption
 from adjourn.testing import InMemoryConnector
+from adjourn.web import pages
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 ACTIONS = ("queue.pause", "queue.resume", "task.pause", "task.resume")
+EVERY_ACTION = sorted(action.name for action in pages.ACTIONS)
 
 
 @pytest.fixture
@@ -130,6 +132,18 @@ def test_an_action_needs_its_permission_and_is_never_a_get(app: adjourn.App) -> 
         assert read_only.post(f"/do/{action}", data={"queue": "q", "task": "t"}, headers=SAME_SITE).status_code == 404
     assert seen.get("/database").status_code == 403
     assert "/database" not in seen.get("/").text
+
+
+@pytest.mark.parametrize("action", EVERY_ACTION)
+def test_no_action_is_a_get_or_for_another_site_or_without_its_permission(app: adjourn.App, action: str) -> None:
+    able = client(app, auth=web.anybody, permissions=web.PERMISSIONS)
+    others: list[dict[str, str]] = [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {}]
+    assert [able.post(f"/do/{action}", headers=headers).status_code for headers in others] == [403] * 3
+    assert able.get(f"/do/{action}").status_code == 405
+    nothing = client(app, auth=web.anybody, permissions={"view"})
+    assert nothing.post(f"/do/{action}", headers=SAME_SITE).status_code == 403
+    read_only = client(app, auth=web.anybody, permissions=web.PERMISSIONS, read_only=True)
+    assert read_only.post(f"/do/{action}", headers=SAME_SITE).status_code == 404
 
 
 def test_a_host_that_is_not_ours_is_refused(app: adjourn.App) -> None:

@@ -476,6 +476,10 @@ def test_without_a_database_pages_say_so(gone: TestClient) -> None:
         assert answer.status_code == 200
         assert "Could not be read" in answer.text
         assert "no answer" in answer.text or "stale since" in answer.text
+    for page in ("/", "/queue?name=mail", "/task?name=send"):
+        answer = gone.get(page)
+        assert "was counted" not in answer.text, "nobody knows that"
+        assert "has failed" not in answer.text
     assert gone.get("/workflow?id=1").status_code == 503
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 from adjourn import sql
@@ -15,6 +17,8 @@ from adjourn.types import Row
 
 LONGEST_QUERY = 2.0
 """The most seconds for one query."""
+ON_THE_WAY = 0.5
+"""Seconds by which an answer may be later than the server ends a query. Then the server is taken for silent."""
 
 
 class Reader:
@@ -68,16 +72,42 @@ class Reader:
             If the database refuses, or does not answer within so many seconds.
         """
         limit = min(LONGEST_QUERY, seconds)
-        self.session.execute(reading.begin(limit, self._name))
-        try:
-            rows = self._executed(name, parameters, limit)
-        except BaseException:
-            # If the connection has failed, it has rolled back by itself.
-            with contextlib.suppress(ConnectorException):
-                self.session.execute(self._rollback)
-            raise
-        self.session.execute(self._rollback)
+        with self._answering(limit):
+            self.session.execute(reading.begin(limit, self._name))
+            try:
+                rows = self._executed(name, parameters, limit)
+            except BaseException:
+                # If the connection has failed, it has rolled back by itself.
+                with contextlib.suppress(ConnectorException):
+                    self.session.execute(self._rollback)
+                raise
+            self.session.execute(self._rollback)
         return [json.loads(row["facts"]) for row in rows]
+
+    @contextlib.contextmanager
+    def _answering(self, limit: float) -> Iterator[None]:
+        """Give the connection up if the server says nothing: it cannot end a query that it does not hear of."""
+        given_up = threading.Event()
+
+        def give_up() -> None:
+            given_up.set()
+            self.session.abandon()
+
+        timer = threading.Timer(limit + ON_THE_WAY, give_up)
+        timer.daemon = True
+        # A process that can have no more threads still has the connector's response_timeout.
+        with contextlib.suppress(RuntimeError):
+            timer.start()
+        try:
+            yield
+        except ConnectorException as error:
+            if not given_up.is_set():
+                raise
+            raise ConnectorException(
+                f"The database has not answered within {limit + ON_THE_WAY:g} s, so this connection was given up."
+            ) from error
+        finally:
+            timer.cancel()
 
     def _executed(self, name: str, parameters: dict[str, Any], limit: float) -> list[Row]:
         try:

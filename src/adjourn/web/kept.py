@@ -80,7 +80,12 @@ class Kept:
                 self._answers.popitem(last=False)
         # Others who want the same wait for it.
         with answer.lock:
-            if time.monotonic() >= answer.until and not self._is_down():
+            if time.monotonic() < answer.until:
+                return answer
+            if self._is_down():
+                # What is empty then is not known to be nothing.
+                answer.error = "The database does not answer."
+            else:
                 try:
                     answer.found, answer.error = self._found(find), ""
                 except (AdjournException, Problem) as error:

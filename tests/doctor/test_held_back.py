@@ -1,0 +1,64 @@
+"""What holds vacuum back without a session: a prepared transaction, and a replication slot that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn import embedded
+from adjourn.doctor import Finding, Level, Thresholds, examine
+from support.databases import SETTINGS, apply_schema
+
+AT_ONCE = Thresholds.of({"transaction_warn": 0, "xid_age_warn": 1})
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a database of a server that prepares transactions and has logical slots."""
+    settings = {**SETTINGS, "wal_level": "logical", "max_prepared_transactions": "2"}
+    path = Path(tempfile.gettempdir(), f"adjourn-held-back-{os.getpid()}")
+    with embedded.Server(path, temporary=True, settings=settings) as server:
+        apply_schema(server.dsn)
+        yield server.dsn
+
+
+@pytest.fixture
+def connection(address: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(address, autocommit=True) as connection:
+        yield connection
+
+
+def found(address: str, words: str) -> list[Finding]:
+    """What the check finds that has some words in it."""
+    app = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address))
+    (check,) = examine(app, only=["xmin"], thresholds=AT_ONCE, timeout=60).checks
+    return [each for each in check.findings if each.level is not Level.OK and words in each.text]
+
+
+def test_a_prepared_transaction_is_named_and_ended_by_what_it_says(
+    address: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("begin; insert into adjourn.adjourn_headless_locks values ('x')")
+    connection.execute("prepare transaction 'for''gotten'")
+    (finding,) = found(address, "prepared transaction")
+    assert "gotten" in finding.text
+    connection.execute(finding.statement.encode())
+    assert found(address, "prepared transaction") == []
+
+
+def test_a_slot_that_nobody_reads_is_named_and_dropped_by_what_it_says(
+    address: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("select pg_create_logical_replication_slot('abandoned', 'pgoutput')")
+    for _ in range(3):
+        connection.execute("select txid_current()")
+    (finding,) = found(address, "replication slot")
+    assert "'abandoned' (not in use)" in finding.text
+    connection.execute(finding.statement.encode())
+    assert found(address, "replication slot") == []
