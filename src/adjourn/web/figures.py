@@ -8,7 +8,6 @@ from typing import Any
 from adjourn._domain.wording import counted, shown, verb
 from adjourn.monitor.slots import SlotCount, queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import told
-from adjourn.sql.reading import COUNTED
 from adjourn.web.page import View
 
 OF_QUEUES = (
@@ -154,7 +153,7 @@ def waits(view: View) -> list[dict[str, Any]]:
     found = [{**row, "told": WAITS[row["kind"]]} for row in view.feed("waiting") if row["kind"] in WAITS]
     limits = view.feed("limits")
     if held := sum(limit["waiting"] for limit in limits):
-        is_capped = any(limit["waiting"] >= COUNTED for limit in limits)
+        is_capped = any(limit["is_capped"] for limit in limits)
         found.append({"kind": "limit", "jobs": held, "is_capped": is_capped, "told": "held back by limits"})
     addresses = {"scheduled": view.url("jobs", order="due"), "limit": view.url("limits")}
     return [{**row, "address": addresses.get(row["kind"])} for row in found]
