@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import adjourn
-from support.deployment import objects, of_dockerfile
+from support.deployment import FILES, objects, of_dockerfile
 from support.pages import ROOT, read
 from support.waiting import BOUND, until
 
@@ -59,6 +62,50 @@ def test_the_image_runs_a_worker_that_ends_its_job_when_it_is_stopped(
         assert process.returncode == 0, said
         assert app.job_manager.get_job_status(job) == "succeeded"
     assert observer.execute("select count(*) from adjourn.adjourn_workers").fetchone() == (0,)
+
+
+def test_the_program_sends_the_spans_of_who_defers_and_of_the_worker_to_a_collector(database: str) -> None:
+    bodies: list[bytes] = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        environment = {
+            **os.environ,
+            "ADJOURN_APP": "shop.app",
+            "DATABASE_URL": database,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+            "OTEL_SERVICE_NAME": "shop",
+        }
+        for words in (["defer", "shop.send", '{"to": "ann@example.com"}'], ["worker", "--one-shot"]):
+            subprocess.run(
+                [sys.executable, "-m", "adjourn", *words],
+                cwd=FILES,
+                env=environment,
+                check=True,
+                capture_output=True,
+                timeout=BOUND,
+            )
+        collector.shutdown()
+    sent = [ExportTraceServiceRequest.FromString(body) for body in bodies]
+    groups = [group for request in sent for group in request.resource_spans]
+    names = {
+        each.value.string_value for group in groups for each in group.resource.attributes if each.key == "service.name"
+    }
+    assert names == {"shop"}
+    spans = {span.name: span for group in groups for scope in group.scope_spans for span in scope.spans}
+    assert set(spans) == {"defer shop.send", "process shop.send"}
+    defer, process = spans["defer shop.send"], spans["process shop.send"]
+    assert (process.trace_id, process.parent_span_id) == (defer.trace_id, defer.span_id)
 
 
 @pytest.fixture
