@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection
+from importlib import resources
 from typing import Any
 
 import attrs
@@ -72,7 +73,7 @@ class Examination:
         return max((each.level for each in self.checks), key=lambda level: level.rank)
 
     def as_json(self) -> str:
-        """Return all of it as a JSON object with ``version``, ``level``, ``seconds`` and ``checks``."""
+        """Return all of it as a JSON object with ``version``, ``level``, ``seconds`` and ``checks``; `json_schema` describes it."""
         checks = [
             {
                 "id": each.id,
@@ -84,6 +85,11 @@ class Examination:
         ]
         facts: dict[str, Any] = {"version": JSON_VERSION, "level": self.level, "seconds": round(self.seconds, 3)}
         return json.dumps({**facts, "checks": checks}, ensure_ascii=False)
+
+
+def json_schema() -> str:
+    """Return the JSON schema (draft 2020-12) of what `Examination.as_json` returns and ``adjourn doctor --json`` prints."""
+    return resources.files("adjourn.doctor").joinpath("examination.schema.json").read_text(encoding="utf-8")
 
 
 def examine(
