@@ -14,11 +14,13 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
+from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine, patient
 from adjourn.doctor.checks.connection import OLDEST_SERVER
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
+from support.pooler import BINARY, MISSING, pgbouncer
+from support.proxy import proxied
 from support.sessions import BLOCKED
 from support.waiting import until
 
@@ -26,6 +28,8 @@ AT_ONCE = Thresholds.of(
     {"transaction_warn": 0, "ready_warn": 0, "overdue_warn": 0, "lock_wait_warn": 0, "blocked_warn": 0}
 )
 Execute = Callable[[str], object]
+NOT_HERE = ("pooler", "settings", "replication")
+"""Checks that find something behind PgBouncer, and on a server that is set up for speed."""
 
 
 @pytest.fixture(scope="module")
@@ -443,6 +447,37 @@ def test_a_pooler_and_a_task_that_nobody_knows_are_told(app: adjourn.App, execut
     assert "pooler" in found(pooled, "pooler", Level.WARN)[0].text
     stores(execute)
     assert "'send'" in found(app, "app", Level.WARN)[0].text
+
+
+def test_notifications_that_get_lost_on_the_way_are_told(
+    app: adjourn.App, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy does that keeps a session of its own for whoever listens."""
+    listen = patient.Listener.listen
+
+    with proxied(address) as (proxy, dsn):
+
+        def listening(listener: patient.Listener, channel: str) -> None:
+            listen(listener, channel)
+            proxy.links[-1].loses_answers = True
+
+        monkeypatch.setattr(patient.Listener, "listen", listening)
+        monkeypatch.setattr("adjourn.doctor.checks.connection.HEARD_WITHIN", 0.3)
+        (finding,) = found(adjourn.App(connector=adjourn.PsycopgConnector(conninfo=dsn)), "pooler", Level.WARN)
+    assert "A notification did not arrive within 0.3 s" in finding.text
+    assert "give workers a direct address" in finding.remedy
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_pgbouncer_is_recognized(address: str, execute: Execute) -> None:
+    lives(execute)
+    with pgbouncer(address) as dsn:
+        pooled = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=dsn))
+        (finding,) = found(pooled, "pooler", Level.WARN)
+        others = examine(pooled, only=[check.id for check in CHECKS if check.id not in NOT_HERE], timeout=60)
+    assert "pooler in transaction mode is in between" in finding.text
+    assert "leads to the server directly" in finding.remedy
+    assert others.level is Level.OK, others
 
 
 def test_a_clock_that_is_wrong_is_told(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,11 @@ async def test_a_server_that_is_away_makes_it_unready_alone_and_what_it_has_kept
     bench = Bench(app)
     async with bench.working(http=probes.address, concurrency=4, **PATIENT) as worker:
         await probes.until(200, 200)
-        ids = [await work.defer_async(name="a"), await work.defer_async(name="b"), await in_thread.defer_async(name="c")]
+        ids = [
+            await work.defer_async(name="a"),
+            await work.defer_async(name="b"),
+            await in_thread.defer_async(name="c"),
+        ]
         await until_async(lambda: len(ran) == 3)
         with Watch(probes) as watch:
             await asyncio.to_thread(server.stop if kind == "stopped" else server.freeze)

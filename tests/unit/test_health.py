@@ -31,7 +31,12 @@ ROWS: list[tuple[str, dict[str, Any], bool, bool]] = [
     ("an outage of 30 s", {"exchange": 30.0, "beat": 30.0, "answer": 30.0}, True, False),
     ("an outage of a day", {"exchange": 86400.0, "beat": 86400.0, "answer": 86400.0, "outcome": 86400.0}, True, False),
     ("a day's outage is over, it claims again, and has not beaten", {"beat": 86400.0, "answering": 9.0}, True, True),
-    ("a day's outage is over, it beats again, and has not claimed", {"exchange": 86400.0, "answering": 9.0}, True, True),
+    (
+        "a day's outage is over, it beats again, and has not claimed",
+        {"exchange": 86400.0, "answering": 9.0},
+        True,
+        True,
+    ),
     ("a day's outage is over, and an outcome is not stored yet", {"outcome": 86400.0, "answering": 9.0}, True, True),
     ("an outage is over for 60 s, and an outcome is not stored", {"outcome": 86400.0, "answering": 60.0}, True, False),
     ("an outage is over for 65 s, and it cannot claim", {"exchange": 86400.0, "answering": 65.0}, False, False),
