@@ -230,10 +230,9 @@ def _waits(patient: Patient) -> Iterator[Finding]:
             pids = [pid for pid in row["blockers"] if pid]
             is_prepared = len(pids) < len(row["blockers"])
             blockers = ", ".join([*map(str, pids), *(["a prepared transaction"] if is_prepared else [])])
-            texts = [
-                f"Session {row['pid']} ({named(row['application'])}) has waited for {span(row['seconds'])} for "
-                f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds"
-            ]
+            who = f"Session {row['pid']} ({named(row['application'])})"
+            what = f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds"
+            texts = [f"{who} has waited for {span(row['seconds'])} for {what}"]
             if (query := _query(row["query"])) is not None:
                 texts.append(f"it waits in: {query}")
             if (holder := row["holder"]) and (query := _query(holder["query"])) is not None:
