@@ -17,6 +17,7 @@ import yaml
 from adjourn import cli
 from adjourn._domain.health import HealthLimits, Vitals, health_of
 from adjourn.cli import flags, web
+from adjourn.monitor import exports
 from adjourn.worker.options import Options, checked_options
 from adjourn.worker.probes import ProbeServer
 from support.deployment import FILES, Command, commands, compose, objects, of_units
@@ -207,11 +208,38 @@ def test_selectors_find_the_pods_of_their_deployments() -> None:
             assert each["spec"]["selector"]["matchLabels"] == each["spec"]["template"]["metadata"]["labels"]
         elif kind == "PodDisruptionBudget":
             assert each["spec"]["selector"] == found["Deployment", name]["spec"]["selector"]
+        elif kind == "HorizontalPodAutoscaler":
+            assert ("Deployment", each["spec"]["scaleTargetRef"]["name"]) in found
+            assert each["spec"]["minReplicas"] >= 1
+            assert each["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
         elif kind == "ScaledObject":
             assert ("Deployment", each["spec"]["scaleTargetRef"]["name"]) in found
             assert each["spec"]["minReplicaCount"] >= 1
             for trigger in each["spec"]["triggers"]:
                 assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in found
+
+
+def test_an_autoscaler_asks_for_metrics_that_the_adapter_makes_of_ours() -> None:
+    rules = yaml.safe_load((FILES / "prometheus" / "adapter.yaml").read_text("utf-8"))["rules"]["external"]
+    declared = {family.name: {*family.labels, "namespace"} for family in exports.DECLARED}
+    made = {}
+    for rule in rules:
+        queries = [rule["seriesQuery"], rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0])]
+        for query in queries:
+            used = re.findall(r"(adjourn_\w+)\{([^}]*)\}", query)
+            assert used, query
+            for name, matchers in used:
+                # Prometheus adds the namespace in which it has found what it asks.
+                assert set(re.findall(r"(\w+)(?:=~|!=|=)", matchers)) <= declared[name], query
+                assert set(re.findall(r'state=~?"([\w|]+)"', matchers)) <= {"ready", "ready|running"}
+        assert all("<<.LabelMatchers>>" in matchers for _, matchers in re.findall(r"(\w+)\{([^}]*)\}", queries[1]))
+        made[rule["name"]["as"]] = rule
+    (scaler,) = [each for each in objects() if each["kind"] == "HorizontalPodAutoscaler"]
+    asked = [metric["external"]["metric"]["name"] for metric in scaler["spec"]["metrics"]]
+    assert sorted(asked) == sorted(made)
+    page = (FILES.parent / "docs" / "how-to" / "deployment.md").read_text("utf-8")
+    for name in ("deploy/kubernetes/hpa/hpa.yaml", "deploy/prometheus/adapter.yaml"):
+        assert name in page
 
 
 def test_units_are_as_systemd_wants_them(tmp_path: Path) -> None:
@@ -247,7 +275,7 @@ def test_kustomize_builds(folder: str) -> None:
     built = [each for each in yaml.safe_load_all(done.stdout) if each]
     assert built
     for each in built:
-        if each["kind"] == "Deployment" and folder == "keda":
+        if each["kind"] == "Deployment" and folder in ("hpa", "keda"):
             assert "replicas" not in each["spec"] or each["metadata"]["name"] != "shop-worker"
 
 
