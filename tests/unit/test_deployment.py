@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,6 +65,49 @@ def test_each_variable_of_ours_is_one_that_the_program_reads(command: Command) -
     parser = cli.make_parser()
     known = {variable.name for each in (parser, *parser.commands.values()) for variable in each.variables.values()}
     assert {name for name in command.environment if name.startswith(flags.PREFIX)} <= known
+
+
+@by_place(WORKERS)
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ADJOURN_WORKER_CONCURRENCY", "many"),
+        ("ADJOURN_WORKER_SHUTDOWN_GRACEFUL_TIMEOUT", "soon"),
+        ("ADJOURN_WORKER_HTTP", "x"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_by_its_name_for_the_logs(
+    command: Command, variable: str, value: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "adjourn", *without(variable, command.words[1:])],
+        env={**os.environ, **command.environment, variable: value},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert variable in done.stderr.splitlines()[-1]
+    assert value in done.stderr
+
+
+def without(variable: str, words: Sequence[str]) -> list[str]:
+    """Return a command line without the flag that a variable stands for, which would win."""
+    flag = "--" + variable.removeprefix("ADJOURN_WORKER_").lower().replace("_", "-")
+    return [word for word in words if not word.startswith(f"{flag}=")]
+
+
+def test_the_image_holds_no_compiler_and_runs_as_somebody_else_than_root() -> None:
+    text = (FILES / "docker" / "Dockerfile").read_text("utf-8")
+    _, build, final = re.split(r"^FROM ", text, flags=re.MULTILINE)
+    assert build.splitlines()[0].endswith(" AS build")
+    # The slim image has none, and nothing is installed into it.
+    assert final.splitlines()[0].endswith("-slim")
+    assert not re.search(r"\b(apt-get|apt|pip|apk|dnf)\b", final)
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", final, re.MULTILINE)
+    assert "0" not in user
 
 
 @by_place(WORKERS)
@@ -224,7 +269,10 @@ def test_an_autoscaler_asks_for_metrics_that_the_adapter_makes_of_ours() -> None
     declared = {family.name: {*family.labels, "namespace"} for family in exports.DECLARED}
     made = {}
     for rule in rules:
-        queries = [rule["seriesQuery"], rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0])]
+        queries = [
+            rule["seriesQuery"],
+            rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0]),
+        ]
         for query in queries:
             used = re.findall(r"(adjourn_\w+)\{([^}]*)\}", query)
             assert used, query
