@@ -14,11 +14,13 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
+from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine, patient
 from adjourn.doctor.checks.connection import OLDEST_SERVER
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
+from support.pooler import BINARY, MISSING, pgbouncer
+from support.proxy import proxied
 from support.sessions import BLOCKED
 from support.waiting import until
 
@@ -26,6 +28,8 @@ AT_ONCE = Thresholds.of(
     {"transaction_warn": 0, "ready_warn": 0, "overdue_warn": 0, "lock_wait_warn": 0, "blocked_warn": 0}
 )
 Execute = Callable[[str], object]
+NOT_HERE = ("pooler", "settings", "replication")
+"""Checks that find something behind PgBouncer, and on a server that is set up for speed."""
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +54,9 @@ def execute(address: str) -> Iterator[Execute]:
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
-def findings(app: adjourn.App, check: str) -> tuple[Finding, ...]:
+def findings(app: adjourn.App, check: str, thresholds: Thresholds | None = None) -> tuple[Finding, ...]:
     """All that a check finds."""
-    return examine(app, only=[check], timeout=60).checks[0].findings
+    return examine(app, only=[check], thresholds=thresholds, timeout=60).checks[0].findings
 
 
 def found(
@@ -97,8 +101,32 @@ def test_a_server_that_is_too_old_is_told(app: adjourn.App, monkeypatch: pytest.
     assert "PostgreSQL 99 or later" in str(finding.remedy)
 
 
+def test_numbers_that_nobody_has_counted_yet_are_not_said_to_be_none(app: adjourn.App, execute: Execute) -> None:
+    (finding,) = found(app, "retention", Level.OK)
+    assert finding.text == "No finished job is kept"
+    assert "few or no jobs" in found(app, "bloat", Level.OK)[0].text
+    finishes = (
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, status, finished_at) select n, 'a', 't', 0, '{}', 1, 0, 1, false, now(), 'failed', now() "
+        "from generate_series(%s, %s) n"
+    )
+    execute(finishes % (1, 1))
+    (finding,) = found(app, "retention", Level.OK)
+    assert finding.text.startswith("Finished jobs, not counted yet, are kept, the oldest of")
+    execute("analyze adjourn.adjourn_finished_jobs")
+    (finding,) = found(app, "retention", Level.OK)
+    assert finding.text.startswith("About 1 finished job is kept, the oldest of")
+    execute(finishes % (2, 5))
+    execute("analyze adjourn.adjourn_finished_jobs")
+    (finding,) = found(app, "retention", Level.OK, Thresholds.of({"history_warn": 6}))
+    assert finding.text.startswith("About 5 finished jobs are kept, the oldest of")
+    (finding,) = found(app, "retention", Level.WARN, Thresholds.of({"history_warn": 5}))
+    assert "no periodic task of this app removes old ones" in finding.text
+    execute("delete from adjourn.adjourn_finished_jobs where id > 1; analyze adjourn.adjourn_finished_jobs")
+
+
 def test_it_writes_nothing(app: adjourn.App, execute: Execute, address: str) -> None:
-    """Every transaction of its own is read-only; a read-only session refuses to take anything else."""
+    """A session that may only read is enough for it. `test_only_reads` looks at each of its transactions."""
     reader = adjourn.App(
         connector=adjourn.PsycopgConnector(conninfo=address, options="-c default_transaction_read_only=on")
     )
@@ -315,7 +343,7 @@ def blocked(address: str) -> Iterator[psycopg.Connection]:
             psycopg.connect(address, application_name="adjourn waits", autocommit=True) as connection,
             contextlib.suppress(psycopg.Error),
         ):
-            connection.execute("table adjourn.adjourn_schedules")
+            connection.execute("select * from adjourn.adjourn_schedules where task_name = 'of ann'")
 
     with psycopg.connect(address) as holder, psycopg.connect(address, autocommit=True) as observer:
         holder.execute("lock table adjourn.adjourn_schedules in access exclusive mode")
@@ -332,7 +360,10 @@ def blocked(address: str) -> Iterator[psycopg.Connection]:
 def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
     with blocked(address) as holder:
         (finding,) = found(app, "waits", Level.WARN, AT_ONCE)
-        assert "adjourn_schedules" in finding.text
+        assert "for adjourn_schedules, which " in finding.text
+        assert "it waits in: select * from adjourn.adjourn_schedules where task_name = ?" in finding.text
+        assert f"{holder.info.backend_pid} (no name, idle in transaction) has executed: lock table" in finding.text
+        assert "ann" not in finding.text
         assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
         # Another check that needs that table does not hold the others up.
         examination = examine(app, only=["schedules", "version"], timeout=60)
@@ -398,6 +429,15 @@ def test_rights_that_are_missing_come_with_their_grants(app: adjourn.App, execut
             idle.execute("select txid_current()")
             (unseen,) = found(plain, "xmin", Level.UNKNOWN)
             assert "pg_monitor" in unseen.statement
+        with blocked(address) as holder:
+            seen, unseen = findings(plain, "waits", AT_ONCE)
+            assert f"which {holder.info.backend_pid} holds" in seen.text
+            assert "waits in" not in seen.text
+            assert "1 wait has statements of other roles" in unseen.text
+            assert unseen.level is Level.UNKNOWN
+            execute(unseen.statement)
+            (seen,) = findings(plain, "waits", AT_ONCE)
+            assert "waits in: select" in seen.text
     finally:
         execute(f"drop owned by {role}; drop role {role}")
 
@@ -407,6 +447,37 @@ def test_a_pooler_and_a_task_that_nobody_knows_are_told(app: adjourn.App, execut
     assert "pooler" in found(pooled, "pooler", Level.WARN)[0].text
     stores(execute)
     assert "'send'" in found(app, "app", Level.WARN)[0].text
+
+
+def test_notifications_that_get_lost_on_the_way_are_told(
+    app: adjourn.App, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy does that keeps a session of its own for whoever listens."""
+    listen = patient.Listener.listen
+
+    with proxied(address) as (proxy, dsn):
+
+        def listening(listener: patient.Listener, channel: str) -> None:
+            listen(listener, channel)
+            proxy.links[-1].loses_answers = True
+
+        monkeypatch.setattr(patient.Listener, "listen", listening)
+        monkeypatch.setattr("adjourn.doctor.checks.connection.HEARD_WITHIN", 0.3)
+        (finding,) = found(adjourn.App(connector=adjourn.PsycopgConnector(conninfo=dsn)), "pooler", Level.WARN)
+    assert "A notification did not arrive within 0.3 s" in finding.text
+    assert "give workers a direct address" in finding.remedy
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_pgbouncer_is_recognized(address: str, execute: Execute) -> None:
+    lives(execute)
+    with pgbouncer(address) as dsn:
+        pooled = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=dsn))
+        (finding,) = found(pooled, "pooler", Level.WARN)
+        others = examine(pooled, only=[check.id for check in CHECKS if check.id not in NOT_HERE], timeout=60)
+    assert "pooler in transaction mode is in between" in finding.text
+    assert "leads to the server directly" in finding.remedy
+    assert others.level is Level.OK, others
 
 
 def test_a_clock_that_is_wrong_is_told(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import adjourn
 from adjourn import embedded
 from adjourn.doctor import Finding, Level, Thresholds, examine
 from support.databases import SETTINGS, apply_schema
+from support.sessions import BLOCKED
+from support.waiting import until
 
 AT_ONCE = Thresholds.of({"transaction_warn": 0, "xid_age_warn": 1})
 
@@ -62,3 +65,29 @@ def test_a_slot_that_nobody_reads_is_named_and_dropped_by_what_it_says(
     assert "'abandoned' (not in use)" in finding.text
     connection.execute(finding.statement.encode())
     assert found(address, "replication slot") == []
+
+
+def test_who_waits_for_a_prepared_transaction_is_not_told_to_end_a_session(
+    address: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("begin; lock table adjourn.adjourn_schedules")
+    connection.execute("prepare transaction 'holds'")
+    waiting = threading.Thread(target=lambda: read_schedules(address))
+    waiting.start()
+    try:
+        until(lambda: connection.execute(BLOCKED).fetchone())
+        app = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address))
+        thresholds = Thresholds.of({"blocked_warn": 0})
+        (check,) = examine(app, only=["waits"], thresholds=thresholds, timeout=60).checks
+        (finding,) = check.findings
+        assert "adjourn_schedules, which a prepared transaction holds" in finding.text
+        assert finding.statement == ""
+        assert "roll it back" in finding.remedy
+    finally:
+        connection.execute("rollback prepared 'holds'")
+        waiting.join()
+
+
+def read_schedules(address: str) -> None:
+    with psycopg.connect(address, application_name="adjourn waits") as connection:
+        connection.execute("table adjourn.adjourn_schedules")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adjourn._domain.wording import amount, shown, span
+from adjourn._domain.wording import amount, counted, shown, span
 from adjourn.monitor import Snapshot
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -21,6 +22,10 @@ REMEMBERED = 40
 BARS_SHOWN = 20
 MOST_LISTED = 500
 """A look knows no more jobs that run."""
+GAP = 2
+"""How many blanks there are between two columns."""
+SHORTEST = 6
+"""To how many characters a text is cut, at most."""
 LISTED = 20
 """How many rows of each pane are printed where all are."""
 LONG = 60.0
@@ -29,7 +34,7 @@ HELP = (
     ("1 2 3 4 5", "queues, running jobs, tasks, workers, tables"),
     ("s", "sort by the next column"),
     ("/", "show only the rows with a text; Enter ends it, Escape forgets it"),
-    ("p", "pause, and go on"),
+    ("p, space", "pause, and go on"),
     ("+ -", "look less often, more often"),
     ("?", "these keys"),
     ("q", "quit"),
@@ -132,7 +137,7 @@ def frame(seen: SeenSnapshot, view: TopView, *, width: int, height: int) -> Rend
     if view.has_help:
         parts.append(_help())
     elif seen.snapshot is not None:
-        parts.append(_pane(seen.snapshot, view, rows=max(1, height - len(parts) - 4)))
+        parts += _pane(seen.snapshot, view, rows=max(1, height - len(parts) - 4), width=width)
     parts.append(_foot(view))
     return Group(*(_cut(part, width) for part in parts))
 
@@ -143,7 +148,8 @@ def page(seen: SeenSnapshot, *, width: int) -> RenderableType:
         return Group(*_head(seen, TopView()))
     panes: list[RenderableType] = []
     for pane in Pane:
-        panes += [Text(f"\n{pane.name.lower()}", style="bold"), _pane(seen.snapshot, TopView(pane=pane), rows=LISTED)]
+        panes.append(Text(f"\n{pane.name.lower()}", style="bold"))
+        panes += _pane(seen.snapshot, TopView(pane=pane), rows=LISTED, width=width)
     return Group(*(_cut(part, width) for part in (*_head(seen, TopView()), *panes)))
 
 
@@ -171,7 +177,7 @@ def _head(seen: SeenSnapshot, view: TopView) -> list[RenderableType]:
     work = Text.assemble(
         "oldest ready ",
         (span(snapshot.latency), "bold red" if snapshot.latency >= LONG else "bold"),
-        f"   {len(alive)} workers",
+        f"   {counted(len(alive), 'worker')}",
         (f", {silent} silent" if silent else "", "red"),
         f"   {len(snapshot.running)}{'+' if len(snapshot.running) >= MOST_LISTED else ''} running",
         *(
@@ -195,30 +201,47 @@ WAITS = {"scheduled": "scheduled", "lock": "behind locks", "task": "of unknown t
 """How the kinds of waits are told."""
 
 
-def _pane(snapshot: Snapshot, view: TopView, rows: int) -> Table:
+def _pane(snapshot: Snapshot, view: TopView, rows: int, width: int) -> list[RenderableType]:
     columns, every = PANES[view.pane](snapshot)
     wanted = [
         row for row in every if view.filter.lower() in " ".join(str(column.value(row)) for column in columns).lower()
     ]
-    if view.sorted_by is not None:
-        column = columns[view.sorted_by % len(columns)]
+    sorted_by = None if view.sorted_by is None else view.sorted_by % len(columns)
+    if sorted_by is not None:
+        column = columns[sorted_by]
         wanted.sort(key=lambda row: _key(column, row))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="reverse", show_edge=False)
-    for number, column in enumerate(columns):
-        is_sorted = view.sorted_by is not None and number == view.sorted_by % len(columns)
+    headings = [column.heading + ("*" if number == sorted_by else "") for number, column in enumerate(columns)]
+    cells = [[_cell(column, row) for column in columns] for row in wanted[:rows]]
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="reverse", show_edge=False)
+    for column, heading, most in zip(columns, headings, _widths(columns, headings, cells, width), strict=True):
         table.add_column(
-            column.heading + ("*" if is_sorted else ""),
-            justify="right" if column.is_number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+            heading, justify="right" if column.is_number else "left", no_wrap=True, overflow="ellipsis", width=most
         )
-    for row in wanted[:rows]:
-        table.add_row(*(_cell(column, row) for column in columns))
+    for row in cells:
+        table.add_row(*row)
     if not wanted:
-        table.add_row(Text("nothing" + (f" with {shown(view.filter)!r}" if view.filter else ""), style="dim"))
-    elif len(wanted) > rows:
-        table.add_row(Text(f"... {len(wanted) - rows} more", style="dim"))
-    return table
+        return [table, Text("nothing" + (f" with {shown(view.filter)!r}" if view.filter else ""), style="dim")]
+    left = len(wanted) - rows
+    return [table, *([Text(f"... {left} more", style="dim")] if left > 0 else [])]
+
+
+def _widths(columns: list[PaneColumn], headings: list[str], cells: list[list[Text]], width: int) -> list[int | None]:
+    """Return how wide each column is: texts are cut before numbers are, and the longest texts first."""
+    widths = [
+        max([cell_len(heading), *(row[number].cell_len for row in cells)]) for number, heading in enumerate(headings)
+    ]
+    excess = sum(widths) + GAP * (len(widths) - 1) - width
+    while excess > 0:
+        texts = [
+            number
+            for number, column in enumerate(columns)
+            if column.heading and not column.is_number and widths[number] > SHORTEST
+        ]
+        if not texts:
+            return [None] * len(columns)  # a very small terminal
+        widths[max(texts, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return list(widths)
 
 
 def _key(column: PaneColumn, row: Any) -> Any:

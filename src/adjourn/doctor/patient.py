@@ -39,11 +39,19 @@ class Patient:
         self.schema: str = app.job_manager.schema
         self._deadline = deadline
         self._reader = Reader(app, "doctor")
-        self._session = self._reader.session
 
     def close(self) -> None:
         """Close the session."""
         self._reader.close()
+
+    def abandon(self) -> None:
+        """Give the session up at once. From any thread, at any time."""
+        self._reader.session.abandon()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server said nothing for so long that the session was given up."""
+        return self._reader.is_lost
 
     def rows(self, name: str, /, **parameters: Any) -> list[Row]:
         """Execute a query, in a transaction that only reads, and return its rows.
@@ -77,12 +85,12 @@ class Patient:
     @functools.cached_property
     def version(self) -> int:
         """The version of adjourn's schema, 0 for none."""
-        return schema_version(self._session, self.schema)
+        return schema_version(self._reader, self.schema)
 
     @property
     def can_listen(self) -> bool:
         """Whether sessions hear notifications."""
-        return self._session.can_listen
+        return self._reader.session.can_listen
 
     @functools.cached_property
     def workers(self) -> list[Row]:
@@ -105,7 +113,7 @@ class Patient:
 
     def notify(self, channel: str, payload: str) -> None:
         """Send a notification, which nobody keeps."""
-        self._session.execute(reading.NOTIFY, {"channel": channel, "payload": payload})
+        self._reader.tell(reading.NOTIFY, {"channel": channel, "payload": payload}, self.seconds_left)
 
 
 class Listener:

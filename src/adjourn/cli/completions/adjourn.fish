@@ -126,7 +126,7 @@ complete -c adjourn -n '_shtab_adjourn_using doctor' -l threshold -x -d 'from wh
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l json -d 'print one JSON object'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l nagios -d 'print one line, and exit with 0, 1, 2 or 3 for ok, warning, critical or unknown, as monitoring systems expect'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l quiet -d 'print only what is not ok'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a top -d 'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a top -d 'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal that can be drawn on, one frame is printed.'
 complete -c adjourn -n '_shtab_adjourn_using top' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using top' -l interval -x -d 'from one look to the next; default: 2'
 complete -c adjourn -n '_shtab_adjourn_using top' -l once -d 'print one frame, and exit'

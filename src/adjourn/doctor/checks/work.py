@@ -10,7 +10,8 @@ from adjourn._domain.cron import Cron
 from adjourn._domain.wording import counted, shown, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
-from adjourn.doctor.words import named, span
+from adjourn.doctor.queries import HIDDEN_BY_SERVER, masked_query
+from adjourn.doctor.words import named, span, unseen
 from adjourn.exceptions import InvalidOption
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import by_task, waiting
@@ -222,20 +223,38 @@ def _locks(patient: Patient) -> Iterator[Finding]:
 
 
 def _waits(patient: Patient) -> Iterator[Finding]:
-    limits, found = patient.thresholds, False
+    limits, found, hidden = patient.thresholds, False, 0
     for row in patient.rows("waits"):
         if (row["seconds"] or 0) >= limits.blocked_warn:
             found = True
-            blockers = ", ".join(map(str, row["blockers"]))
+            pids = [pid for pid in row["blockers"] if pid]
+            is_prepared = len(pids) < len(row["blockers"])
+            blockers = ", ".join([*map(str, pids), *(["a prepared transaction"] if is_prepared else [])])
+            who = f"Session {row['pid']} ({named(row['application'])})"
+            what = f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds"
+            texts = [f"{who} has waited for {span(row['seconds'])} for {what}"]
+            if (query := _query(row["query"])) is not None:
+                texts.append(f"it waits in: {query}")
+            if (holder := row["holder"]) and (query := _query(holder["query"])) is not None:
+                state = holder["state"] or "state unknown"
+                texts.append(f"{pids[0]} ({named(holder['application'])}, {state}) has executed: {query}")
+            hidden += HIDDEN_BY_SERVER in (row["query"], (row["holder"] or {}).get("query"))
             yield (critical if row["seconds"] >= limits.blocked_critical else warn)(
-                f"Session {row['pid']} ({named(row['application'])}) has waited for {span(row['seconds'])} for "
-                f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds",
-                "Have the other one commit, or end it.",
-                f"select pg_terminate_backend({row['blockers'][0]});" if row["blockers"] else "",
+                "; ".join(texts),
+                "Have the other one commit, or end it."
+                if pids or not is_prepared
+                else "Commit the prepared transaction or roll it back; the check xmin names the old ones.",
+                f"select pg_terminate_backend({pids[0]});" if pids else "",
                 f"blocked_warn={limits.blocked_warn:g} s",
             )
-    if not found:
+    if hidden:
+        yield unseen(patient, f"{counted(hidden, 'wait')} {verb(hidden, 'has', 'have')} statements of other roles")
+    elif not found:
         yield ok("No session waits for long for one of our tables")
+
+
+def _query(text: str | None) -> str | None:
+    return masked_query(text) if text and text != HIDDEN_BY_SERVER else None
 
 
 def _schedules(patient: Patient) -> Iterator[Finding]:
