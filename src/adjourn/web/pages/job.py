@@ -203,13 +203,17 @@ def _links(view: View, job: Job) -> list[tuple[str, str]]:
 # Actions
 
 
+def _of_a_job(name: str, act: Callable[[View], Done]) -> Action:
+    return Action(name=name, permission=name, act=act, page="job", asked=lambda form: {"id": form.values.get("id", [])})
+
+
 def _acts(name: str, told: str, change: Change) -> Action:
     """Return an action on one job, which is carried out only while the job is as its form says."""
 
     def act(view: View) -> Done:
         return _act(view, name, told, change)
 
-    return Action(name=name, permission=name, act=act)
+    return _of_a_job(name, act)
 
 
 def _act(view: View, name: str, told: str, change: Change) -> Done:
@@ -304,15 +308,15 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
 PAGE = Page(name="job", title="Job", show=show, feeds=("server",), is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
-    Action(name="job.retry", permission="job.retry", act=_retry),
+    _of_a_job("job.retry", _retry),
     _acts(
         "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
     ),
     _acts("job.cancel", "is cancelled", lambda m, n, c: m.cancel_jobs([n], c)),
     _acts("job.abort", "was asked to end", lambda m, n, c: m.abort_jobs([n], c)),
     _acts("job.delete", "is deleted", _delete),
-    Action(name="job.priority", permission="job.priority", act=_priority),
-    Action(name="job.move", permission="job.move", act=_move),
-    Action(name="job.reschedule", permission="job.reschedule", act=_reschedule),
+    _of_a_job("job.priority", _priority),
+    _of_a_job("job.move", _move),
+    _of_a_job("job.reschedule", _reschedule),
     Action(name="job.reveal", permission="view_args", act=_reveal),
 )
