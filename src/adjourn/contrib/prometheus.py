@@ -14,6 +14,7 @@ import socketserver
 import threading
 import time
 import weakref
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -31,14 +32,16 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from adjourn import events, telemetry
-from adjourn._domain.statistics import OTHER, RUN_BOUNDS, WAIT_BOUNDS
+from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.statistics import BUCKETS, OTHER, RUN_BOUNDS, WAIT_BOUNDS
 from adjourn.app import App
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Job
 from adjourn.monitor import exports
-from adjourn.telemetry import Deferral, Observer, RunOfJob
+from adjourn.telemetry import Deferral, Observer
 from adjourn.worker import exposition as workers
-from adjourn.worker.tally import OUTCOMES
+from adjourn.worker.recording import BLOCK, Recorder, record
+from adjourn.worker.tally import OUTCOMES, EndedRun, grouped, grouped_ends, waits_of
 from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
 from adjourn.worker.traffic import Traffic
 
@@ -83,6 +86,8 @@ def exposition(accept: str = "") -> tuple[str, bytes]:
         The header ``Accept`` of the request, which chooses a format.
     """
     registry = prometheus_client.REGISTRY
+    if (metrics := _made.get(registry)) is not None:
+        metrics.tell()
     if _has_processes():
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -102,6 +107,8 @@ class _Metrics:
     """The metrics in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        registry.register(_Latest(self.tell))
+
         def counter(name: str, told: str, *labels: str) -> Counter:
             return Counter(name, told, labels, registry=registry)
 
@@ -131,6 +138,7 @@ class _Metrics:
         )
         self._overflow = counter("adjourn_metrics_overflow_total", f"Samples that {OTHER} stands for")
         self._pairs: set[tuple[str, str]] = set()
+        self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
         self._apps: weakref.WeakKeyDictionary[App, list[Callable[[], None]]] = weakref.WeakKeyDictionary()
         if not _has_processes():
             registry.register(_Workers())
@@ -139,9 +147,10 @@ class _Metrics:
     def follow(self, app: App) -> Callable[[], None]:
         if app not in self._apps:
             subscribe = app.events.subscribe
+            recorder, end_of_recorder = record(app, self._count)
+            self._recorders.add(recorder)
             self._apps[app] = [
-                subscribe(events.JobStarted, self._on_start),
-                subscribe(events.JobEnded, self._on_end),
+                end_of_recorder,
                 subscribe(events.OutcomeRefused, lambda _: self._stale.inc()),
                 subscribe(events.ConnectionLost, lambda _: self._errors.labels("exchange").inc()),
                 subscribe(events.HeartbeatFailed, lambda _: self._errors.labels("heartbeat").inc()),
@@ -164,7 +173,7 @@ class _Metrics:
             self._defers.labels(*self._pair(*names), result).inc(count)
         self._defer_seconds.observe(seconds)
 
-    def _pair(self, queue: str, task: str) -> tuple[str, str]:
+    def _pair(self, queue: str, task: str, samples: int = 1) -> tuple[str, str]:
         """Return the labels of a queue and a task: there may be more of them than a database of metrics can bear."""
         names = queue, task
         if names in self._pairs:
@@ -172,25 +181,43 @@ class _Metrics:
         if len(self._pairs) < MOST_PAIRS:
             self._pairs.add(names)
             return names
-        self._overflow.inc()
+        self._overflow.inc(samples)
         return OTHER, OTHER
 
-    def _on_start(self, event: events.JobStarted) -> None:
-        job = event.job
-        pair = self._pair(job.queue, job.task_name)
-        self._started.labels(*pair).inc()
-        waited = RunOfJob(job=job, worker_name=event.worker.name).wait_seconds
-        if waited is not None:
-            self._wait_seconds.labels(pair[0]).observe(waited)
+    def tell(self) -> None:
+        """Count the runs that nobody has counted yet."""
+        for recorder in tuple(self._recorders):
+            recorder.tell()
 
-    def _on_end(self, event: events.JobEnded) -> None:
-        pair = self._pair(event.job.queue, event.job.task_name)
-        self._ended.labels(*pair, OUTCOMES.get(type(event), "failed")).inc()
-        self._run_seconds.labels(*pair).observe(event.duration)
+    def _count(self, began: Sequence[ClaimedJob], ended: Sequence[EndedRun]) -> None:
+        """Count runs that have begun, and runs that have ended: many at once cost little for each."""
+        for (queue, task), jobs in grouped(began).items():
+            pair = self._pair(queue, task, samples=len(jobs))
+            self._started.labels(*pair).inc(len(jobs))
+            counts, total = [0] * BUCKETS, 0.0
+            for waited, number in waits_of(jobs, is_block=len(began) >= BLOCK):
+                counts[bisect_left(WAIT_BOUNDS, waited)] += number
+                total += waited * number
+            _observe(self._wait_seconds.labels(pair[0]), counts, total)
+        for (queue, task, kind), (_, runs) in grouped_ends(ended).items():
+            pair = self._pair(queue, task, samples=len(runs))
+            self._ended.labels(*pair, OUTCOMES.get(kind, "failed")).inc(len(runs))
+            counts = [0] * BUCKETS
+            for bucket in map(bisect_left, itertools.repeat(RUN_BOUNDS), runs):
+                counts[bucket] += 1
+            _observe(self._run_seconds.labels(*pair), counts, sum(runs))
 
     def _on_rescue(self, event: events.JobsRescued) -> None:
         self._rescued.labels("freed").inc(event.rescued)
         self._rescued.labels("failed").inc(event.failed)
+
+
+def _observe(histogram: Histogram, counts: Sequence[int], total: float) -> None:
+    """Observe many values, so many in each bucket. The client offers to observe one at a time, which takes a lock or a file for each."""
+    histogram._sum.inc(total)
+    for bucket, number in zip(histogram._buckets, counts, strict=True):
+        if number:
+            bucket.inc(number)
 
 
 class _Defers(Observer):
@@ -361,6 +388,22 @@ def _exchanges(traffic: Sequence[Traffic]) -> Iterable[Metric]:
         jobs.add_metric(["claimed"], sum(each.claimed for each in traffic))
         jobs.add_metric(["stored"], sum(each.stored for each in traffic))
     return durations, jobs
+
+
+class _Latest(Collector):
+    """Has the runs counted that have ended lately, before anything else of its registry is collected."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def describe(self) -> Iterable[Metric]:
+        """Return no metric."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Count them, and return no metric."""
+        self._tell()
+        return ()
 
 
 class _Workers(Collector):
