@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,10 +137,18 @@ class Crew:
         except OSError:
             return False
 
+    def text(self, name: str) -> str:
+        with urllib.request.urlopen(f"http://{self.addresses[name]}/metrics", timeout=5) as answer:
+            text: str = answer.read().decode()
+            return text
+
     def scraped(self, name: str) -> Counts:
         """Return what a worker says now."""
-        with urllib.request.urlopen(f"http://{self.addresses[name]}/metrics", timeout=5) as answer:
-            return counted(answer.read().decode())
+        return counted(self.text(name))
+
+    def kill(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
 
     def stop(self, name: str) -> Counts:
         """Stop a worker gracefully, and return what it said last."""
@@ -164,6 +174,12 @@ def counted(text: str) -> Counts:
             if sample.name == "adjourn_jobs_ended_total":
                 found[sample.labels["task"], sample.labels["outcome"]] += int(sample.value)
     return found
+
+
+def gauges(text: str) -> dict[str, float]:
+    """The metrics without labels of what was scraped."""
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return {sample.name: sample.value for sample in samples if not sample.labels}
 
 
 @pytest.fixture
@@ -212,8 +228,7 @@ def test_the_workers_count_each_run_once(
         defer("lost")
         until(lambda: crew.has("lost"))
         said["killed"] = crew.scraped("killed")
-        crew.processes["killed"].send_signal(signal.SIGKILL)
-        crew.processes["killed"].wait()
+        crew.kill("killed")
         # The others do what is left.
         crew.start("third")
         crew.start("fourth")
@@ -236,3 +251,47 @@ def test_the_workers_count_each_run_once(
     }
     # Every job of the database has ended in exactly one of these runs.
     assert {key: number for key, number in total.items() if key[1] not in ("retried", "returned")} == ended(observer)
+
+
+def test_processes_that_share_their_metrics_add_up_and_the_gauges_of_a_dead_one_vanish(
+    crew: Crew, database: str, observer: psycopg.Connection, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    crew.environment["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
+    names = ["one", "two", "three", "four"]
+    for name in names:
+        crew.start(name)
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        some = app.configure_task("well", allow_unknown=True).batch_defer(*[{}] * 300)
+        some += app.configure_task("flaky", allow_unknown=True).batch_defer(*[{}] * 20)
+        until(lambda: not live(observer, list(some)))
+    total = {("well", "succeeded"): 300, ("flaky", "retried"): 40, ("flaky", "failed"): 20}
+    # Whoever is asked says it for all; the others write what they know within a second.
+    for name in names:
+        until(lambda name=name: crew.scraped(name) == total)
+
+    def idle() -> dict[str, float]:
+        now = gauges(crew.text("one"))
+        found = [now[f"adjourn_{name}"] for name in ("worker_slots", "jobs_running", "worker_outbox_jobs")]
+        return now if found == [80, 0, 0] else {}
+
+    now = until(idle)
+    assert 0 <= time.time() - now["adjourn_worker_last_exchange_timestamp_seconds"] < 60
+    assert 0 <= time.time() - now["adjourn_worker_last_heartbeat_timestamp_seconds"] < 60
+
+    def carried() -> bool:
+        found = re.findall(r'adjourn_worker_exchange_jobs_total\{direction="(\w+)"\} (\S+)', crew.text("two"))
+        return dict(found) == {"claimed": "360.0", "stored": "360.0"}
+
+    until(carried)
+    assert now["adjourn_worker_exchange_seconds_count"] >= 4
+    crew.kill("one")
+    left = gauges(crew.text("two"))
+    assert left["adjourn_worker_slots"] == 60, "what is dead has no slots"
+    assert crew.scraped("two") == total, "its runs stay counted"
+    assert crew.stop("two") == total
+    left = gauges(crew.text("three"))
+    assert left["adjourn_worker_slots"] == 40
+    assert 0 <= time.time() - left["adjourn_worker_last_exchange_timestamp_seconds"] < 60
