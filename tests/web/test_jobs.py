@@ -85,6 +85,37 @@ def test_a_list_says_how_far_it_has_looked_and_looks_further(
     assert "at no more: this is the end" in text_of(page)
 
 
+def test_three_old_jobs_are_found_among_very_many_by_looking_further(
+    client: TestClient, observer: psycopg.Connection
+) -> None:
+    wanted, many = [9, 31_000, 99_000], 250_000
+    observer.execute(
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, started_at, finished_at, status) select id, 'q', 'pay', 0, case when id = any(%(wanted)s) then %(args)s::jsonb "
+        "else '{}' end, 1, 0, 1, false, at, at, at, 'succeeded' from (select id, now() - (%(many)s - id) * interval '1 s' as at "
+        "from generate_series(1, %(many)s) id) job",
+        {"wanted": wanted, "args": '{"order": 77}', "many": many},
+    )
+    address, found, looks = "/jobs?args=%7B%22order%22:77%7D&status=succeeded", [], 0
+    while True:
+        page = client.get(address).text
+        looks += 1
+        found += [int(id_) for id_ in re.findall(r'data-row="(\d+)"', page)]
+        looked = re.search(r"Looked at ([\d,]+) jobs(, back to \d+ h ago : (\d+) found|, and at no more: this is the end)", text_of(page))
+        assert looked is not None, text_of(page)
+        further = re.search(r'href="([^"]+)" rel="next">Look further', page)
+        if looks == 1:
+            # A hundred thousand seconds ago, and a jot more than that if the machine is slow.
+            assert found == []
+            assert 0 < int(looked[1].replace(",", "")) <= 100_000
+            assert looked[3] == "0"
+        if further is None:
+            break
+        address = html.unescape(further[1])
+    assert found == wanted[::-1]
+    assert looks <= 12
+
+
 @pytest.mark.parametrize(
     "query",
     [
