@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import json
 import re
 from typing import Any
 
@@ -185,6 +186,34 @@ def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
     ] * 4
     page = client.get("/job?id=7777777")
     assert (page.status_code, "There is no job 7777777" in page.text) == (404, True)
+
+
+def test_what_is_too_long_for_a_page_is_a_file_with_its_secrets_hidden(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="long", store_result=True)
+    def long(text: str, password: str) -> str:
+        return f"{text} {password}"
+
+    text = "<script>alert(1)</script>" * 4000
+    number = long.defer(text=text, password=SECRET)
+    app.run_worker(wait=False)
+    page = client.get(f"/job?id={number}")
+    assert len(page.text) < 400_000
+    assert page.text.count("characters more") == 2
+    addresses = [html.unescape(each) for each in re.findall(r'href="([^"]+)" download', page.text)]
+    assert addresses == [f"/job?id={number}&file=args", f"/job?id={number}&file=result"]
+    for address in addresses:
+        file = client.get(address)
+        name = address.rpartition("=")[2]
+        assert file.headers["Content-Type"] == "application/octet-stream"
+        assert file.headers["Content-Disposition"] == f'attachment; filename="job-{number}-{name}.json"'
+        assert file.headers["X-Content-Type-Options"] == "nosniff"
+        assert SECRET not in file.text
+        found = json.loads(file.text)
+        assert (found["text"] if name == "args" else found) == (text if name == "args" else f"{text} ***")
+    short = app.tasks["send"].defer()
+    assert "download" not in client.get(f"/job?id={short}").text
+    assert client.get(f"/job?id={short}&file=result").status_code == 404
+    assert client.get(f"/job?id={short}&file=errors").status_code == 400
 
 
 def test_a_job_that_has_expired_was_not_begun(app: adjourn.App, client: TestClient) -> None:
