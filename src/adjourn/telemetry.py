@@ -4,7 +4,7 @@ Events (`adjourn.events`) tell what has happened. An observer is there while it 
 runs, and give a new job headers that its run finds. `adjourn.contrib.opentelemetry` and `adjourn.contrib.sentry` are observers.
 
 Derive a class from `Observer`, write the methods that you need, and pass an instance to `observe`. Observers are those of the
-process: they observe every app. Without one, a call costs one look at an empty tuple.
+process: they observe every app. Without one, a call costs one look at an empty tuple; so does a run without one that has the method `run`.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class Crew:
     def answers(self, name: str) -> bool:
         try:
             with urllib.request.urlopen(f"http://{self.addresses[name]}/readyz", timeout=5) as answer:
-                return answer.status == 200
+                return bool(answer.status == 200)
         except OSError:
             return False
 
@@ -202,9 +202,7 @@ def live(observer: psycopg.Connection, ids: list[int]) -> bool:
     return bool(observer.execute("select 1 from adjourn.adjourn_jobs where id = any(%s) limit 1", (ids,)).fetchall())
 
 
-def test_the_workers_count_each_run_once(
-    crew: Crew, database: str, observer: psycopg.Connection
-) -> None:
+def test_the_workers_count_each_run_once(crew: Crew, database: str, observer: psycopg.Connection) -> None:
     app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
     with app.open():
         manager = app.job_manager
@@ -269,8 +267,7 @@ def test_processes_that_share_their_metrics_add_up_and_the_gauges_of_a_dead_one_
         until(lambda: not live(observer, list(some)))
     total = {("well", "succeeded"): 300, ("flaky", "retried"): 40, ("flaky", "failed"): 20}
     # Whoever is asked says it for all; the others write what they know within a second.
-    for name in names:
-        until(lambda name=name: crew.scraped(name) == total)
+    until(lambda: all(crew.scraped(name) == total for name in names))
 
     def idle() -> dict[str, float]:
         now = gauges(crew.text("one"))

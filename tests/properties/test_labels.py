@@ -134,11 +134,24 @@ def test_no_label_of_the_exporter_holds_what_one_job_has(
             await store(app, given_jobs)
             observer.execute("select adjourn.adjourn_place_v1(100)")
             # Some are left as they are, and some run.
-            await app.run_worker_async(queues=["mail"], wait=False, install_signal_handlers=False, unknown_task_timeout=0)
+            await app.run_worker_async(
+                queues=["mail"], wait=False, install_signal_handlers=False, unknown_task_timeout=0
+            )
 
     asyncio.run(run())
     names = {"queue": {*QUEUES, OTHER}, "task": {*TASKS, OTHER}}
-    states = {"ready", "running", "scheduled", "blocked", "unplaced", "apart", "unknown", "succeeded", "failed", "retried"}
+    states = {
+        "ready",
+        "running",
+        "scheduled",
+        "blocked",
+        "unplaced",
+        "apart",
+        "unknown",
+        "succeeded",
+        "failed",
+        "retried",
+    }
     for name, values in labels_of(registry).items():
         new = values - before.get(name, set())
         assert new <= names.get(name, states), name

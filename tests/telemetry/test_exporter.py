@@ -114,7 +114,9 @@ async def test_latency_rises_with_time_while_no_worker_runs_and_only_for_jobs_th
     await defer("behind", lock="taken")  # no worker has placed it, and its lock has a head
     before, at = read()
     assert before["due"] == 0, "it is not due yet"
-    (row,) = observer.execute("select extract(epoch from now() - scheduled_at) from adjourn.adjourn_jobs where queue = 'due'")
+    (row,) = observer.execute(
+        "select extract(epoch from now() - scheduled_at) from adjourn.adjourn_jobs where queue = 'due'"
+    )
     expected = {"ready": before["ready"], "unplaced": before["unplaced"], "due": float(row[0])}
     for seconds in (1, 1, 1, 20, 1, 3600):
         passes(seconds)
@@ -122,7 +124,9 @@ async def test_latency_rises_with_time_while_no_worker_runs_and_only_for_jobs_th
         for queue in expected:
             expected[queue] += seconds + now - at
             # How long the reads themselves took is all that is not known.
-            assert max(0.0, expected[queue] - (now - at)) - 0.2 <= found[queue] <= max(0.0, expected[queue]) + 0.2, queue
+            assert max(0.0, expected[queue] - (now - at)) - 0.2 <= found[queue] <= max(0.0, expected[queue]) + 0.2, (
+                queue
+            )
         assert {found[queue] for queue in ("running", "behind", "paused")} == {0.0}
         at = now
     observer.execute("delete from adjourn.adjourn_jobs")

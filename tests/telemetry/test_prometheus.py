@@ -22,7 +22,7 @@ import adjourn
 from adjourn import telemetry
 from adjourn._domain.statistics import OTHER, RUN_BOUNDS
 from adjourn.contrib import prometheus
-from adjourn.contrib._shared_gauges import observe
+from adjourn.contrib.prometheus.shared import observe
 from adjourn.events import JobStarted
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.monitor import exports
@@ -128,7 +128,11 @@ async def test_what_is_counted_costs_a_run_neither_an_event_nor_an_observer(
         counts[bisect_left(RUN_BOUNDS, each)] += 1
     observe(ours, counts, sum(values))
     alike = [
-        [(sample.name, sample.labels.get("le"), sample.value) for sample in scraped.samples() if sample.labels.get("task") == name and not sample.name.endswith("_created")]
+        [
+            (sample.name, sample.labels.get("le"), sample.value)
+            for sample in scraped.samples()
+            if sample.labels.get("task") == name and not sample.name.endswith("_created")
+        ]
         for name in "ab"
     ]
     assert alike[0] == alike[1]
@@ -147,7 +151,9 @@ async def test_after_the_end_nothing_is_counted(app: adjourn.App, bench: Bench, 
 async def test_a_flood_of_names_is_bounded(app: adjourn.App, bench: Bench, scraped: Scraped) -> None:
     for number in range(5000):
         app.task(name=f"task {number}", queue=f"queue {number % 7}")(bool)
-    await app.configure_task("task 0").defer_jobs_async([app.tasks[f"task {number}"].configure().job for number in range(5000)])
+    await app.configure_task("task 0").defer_jobs_async(
+        [app.tasks[f"task {number}"].configure().job for number in range(5000)]
+    )
     await bench.drain(concurrency=50)
     samples = scraped.samples()
     for name in (
@@ -233,7 +239,7 @@ async def test_a_worker_serves_its_metrics(app: adjourn.App, bench: Bench, monke
 PROCESS = """
 import asyncio, sys, adjourn
 from adjourn.contrib import prometheus
-from adjourn.contrib._shared_gauges import observe
+from adjourn.contrib.prometheus.shared import observe
 from adjourn.events import JobStarted
 from adjourn.testing import InMemoryConnector
 

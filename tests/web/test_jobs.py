@@ -6,6 +6,8 @@ import datetime
 import html
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -102,7 +104,10 @@ def test_three_old_jobs_are_found_among_very_many_by_looking_further(
         page = client.get(address).text
         looks += 1
         found += [int(id_) for id_ in re.findall(r'data-row="(\d+)"', page)]
-        looked = re.search(r"Looked at ([\d,]+) jobs(, back to \d+ h ago : (\d+) found|, and at no more: this is the end)", text_of(page))
+        looked = re.search(
+            r"Looked at ([\d,]+) jobs(, back to \d+ h ago : (\d+) found|, and at no more: this is the end)",
+            text_of(page),
+        )
         assert looked is not None, text_of(page)
         further = re.search(r'href="([^"]+)" rel="next">Look further', page)
         if looks == 1:
@@ -357,6 +362,27 @@ def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: Test
     assert f"Job {job_id} has begun to run on worker" in text_of(done.text)
     assert app.job_manager.get_job_status(job_id).value == "doing"
     assert app.job_manager.actions.list_audit(target=str(job_id)) == []
+
+
+def test_a_form_that_is_sent_several_times_at_once_acts_once(
+    app: adjourn.App, client: TestClient, failed: list[int], observer: psycopg.Connection, database: str
+) -> None:
+    fields = form_of(client.get(f"/job?id={failed[0]}").text, "job.retry")
+
+    def send(_: int) -> str:
+        done = client.post("/do/job.retry", data=fields, headers=SAME_SITE)
+        return f"{done.status_code} {f'Job {failed[0]} runs again.' in text_of(done.text)}"
+
+    with psycopg.connect(database) as other, ThreadPoolExecutor(4) as threads:
+        # The first one cannot end before the others are there.
+        other.execute("select 1 from adjourn.adjourn_finished_jobs where id = %s for update", (failed[0],))
+        sent = [threads.submit(send, number) for number in range(4)]
+        time.sleep(0.3)
+        other.commit()
+        answers = [each.result() for each in sent]
+    assert answers == ["200 True"] * 4
+    assert [note.action for note in app.job_manager.actions.list_audit(target=str(failed[0]))] == ["job.retry"]
+    assert app.job_manager.get_job_status(failed[0]).value == "todo"
 
 
 def test_a_job_whose_task_no_worker_knows_is_told_what_to_do(app: adjourn.App, client: TestClient) -> None:

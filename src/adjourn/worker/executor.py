@@ -36,9 +36,9 @@ from adjourn.worker.lookup import Lookup, not_found
 from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
+from adjourn.worker.recording import recorders_of
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 from adjourn.worker.settling import settle
-from adjourn.worker.recording import recorders_of
 from adjourn.worker.tally import RunTally
 from adjourn.worker.verdicts import Verdict, Verdicts
 

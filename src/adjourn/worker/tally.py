@@ -140,7 +140,9 @@ class RunTally:
         return row
 
 
-def grouped_ends(ended: Iterable[EndedRun]) -> dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]]:
+def grouped_ends(
+    ended: Iterable[EndedRun],
+) -> dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]]:
     """Return runs that have ended by queue, task and event: their jobs, and how long they took."""
     groups: dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]] = {}
     queue = task_name = kind = None

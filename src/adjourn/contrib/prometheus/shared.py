@@ -5,12 +5,12 @@ Without such files a collector asks the workers when somebody scrapes. With them
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -96,7 +96,9 @@ class SharedGauges:
         seconds, claimed, stored = traffic.seconds, traffic.claimed, traffic.stored
         self._exchanged.labels("claimed").inc(claimed - seen.claimed)
         self._exchanged.labels("stored").inc(stored - seen.stored)
-        observe(self._exchanges, [new - old for new, old in zip(counts, seen.counts, strict=True)], seconds - seen.seconds)
+        observe(
+            self._exchanges, [new - old for new, old in zip(counts, seen.counts, strict=True)], seconds - seen.seconds
+        )
         seen.seconds, seen.counts, seen.claimed, seen.stored = seconds, counts, claimed, stored
 
 
@@ -120,8 +122,8 @@ def observe(histogram: Histogram, counts: Sequence[int], total: float) -> None:
 
 def forget_dead() -> None:
     """Have the gauges of processes vanish that have died without a word. Their counters stay."""
-    files = glob.glob(os.path.join(glob.escape(os.environ[DIRECTORY]), "gauge_live*_*.db"))
-    for pid in {int(found[1]) for each in files if (found := re.search(r"_(\d+)\.db$", each))}:
+    files = Path(os.environ[DIRECTORY]).glob("gauge_live*_*.db")
+    for pid in {int(found[1]) for each in files if (found := re.search(r"_(\d+)\.db$", each.name))}:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

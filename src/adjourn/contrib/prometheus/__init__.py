@@ -35,7 +35,16 @@ from adjourn import events, telemetry
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.statistics import BUCKETS, OTHER, RUN_BOUNDS, WAIT_BOUNDS
 from adjourn.app import App
-from adjourn.contrib._shared_gauges import DIRECTORY, EXCHANGED, EXCHANGES, GAUGES, INFO, SharedGauges, forget_dead, observe
+from adjourn.contrib.prometheus.shared import (
+    DIRECTORY,
+    EXCHANGED,
+    EXCHANGES,
+    GAUGES,
+    INFO,
+    SharedGauges,
+    forget_dead,
+    observe,
+)
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Job
 from adjourn.monitor import exports
