@@ -146,6 +146,8 @@ class HealthThread(threading.Thread):
             self._away_until = now
         health = self.health
         try:
+            if self._server is not None:
+                exposition.refresh()
             self._write(health, now)
             if self._manager is not None:
                 self._manager.tell(health, is_stopping=self._is_stopping())

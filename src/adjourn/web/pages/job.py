@@ -8,6 +8,8 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from starlette.responses import Response
+
 from adjourn._domain.jobs import Job
 from adjourn._domain.progress import progress_of
 from adjourn.exceptions import JobChanged, TaskNotFound
@@ -17,13 +19,14 @@ from adjourn.monitor.reader import Reader
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
-from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.page import Action, Answer, Done, Page, View
 from adjourn.web.pages.noting import told_note
 from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
 
 MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
+FILES = ("args", "result")
 LONGEST_ERROR = 20_000
 LONGEST_NOTICE = 4000
 MOST_BACK = 2048
@@ -49,8 +52,8 @@ Change = Callable[[JobManager, int, Any], list[int]]
 """Changes a job in a transaction, and returns its id if it did."""
 
 
-def show(view: View) -> dict[str, Any]:
-    """Return a job with all that is known of it."""
+def show(view: View) -> Answer:
+    """Return a job with all that is known of it; or its arguments or its result as a file, if these are longer than what is shown."""
     number = view.query.number("id")
     if number is None:
         raise BadInput("id", "it is missing: pass the id of a job.")
@@ -62,14 +65,22 @@ def show(view: View) -> dict[str, Any]:
     audit = notes if view.may("audit") else []
     job = Job.from_row(row)
     hide = view.site.hides(job)
+    whole = {"args": _whole(view.site.masked(job.task_name, job.task_kwargs, job))}
+    if job.has_result:
+        whole["result"] = hide(_whole(view.site.masked(job.task_name, job.result, job)))
+    if part := view.query.choice("file", FILES):
+        if part not in whole:
+            raise NotFound(f"Job {number} has no {part}.")
+        return _file(whole[part], f"job-{number}-{part}.json")
     return {
         "title": f"Job {number}",
         "job": job,
         "row": row,
         "pauses": pauses,
         "waits_for": "pause" if pauses else row["waits_for"],
-        "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
-        "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
+        "args": _shown(whole["args"]),
+        "result": _shown(whole["result"]) if "result" in whole else None,
+        "files": [name for name, text in whole.items() if len(text) > MOST_SHOWN],
         "is_unknown": _is_unknown(job, row["waits_for"]),
         "is_declared": job.task_name in view.app.tasks,
         "error_class": UNKNOWN,
@@ -168,9 +179,18 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
     return found
 
 
-def _told(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+def _whole(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def _shown(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… and {len(text) - MOST_SHOWN:,} characters more"
+
+
+def _file(text: str, name: str) -> Response:
+    """Return a text as a file that no browser shows, whatever is in it."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text.encode("utf-8", "backslashreplace"), media_type="application/octet-stream", headers=headers)
 
 
 def _step(view: View, job: Job, step: dict[str, Any], hide: Callable[[str], str]) -> str | None:
@@ -203,13 +223,17 @@ def _links(view: View, job: Job) -> list[tuple[str, str]]:
 # Actions
 
 
+def _of_a_job(name: str, act: Callable[[View], Done]) -> Action:
+    return Action(name=name, permission=name, act=act, page="job", asked=lambda form: {"id": form.values.get("id", [])})
+
+
 def _acts(name: str, told: str, change: Change) -> Action:
     """Return an action on one job, which is carried out only while the job is as its form says."""
 
     def act(view: View) -> Done:
         return _act(view, name, told, change)
 
-    return Action(name=name, permission=name, act=act)
+    return _of_a_job(name, act)
 
 
 def _act(view: View, name: str, told: str, change: Change) -> Done:
@@ -304,15 +328,15 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
 PAGE = Page(name="job", title="Job", show=show, feeds=("server",), is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
-    Action(name="job.retry", permission="job.retry", act=_retry),
+    _of_a_job("job.retry", _retry),
     _acts(
         "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
     ),
     _acts("job.cancel", "is cancelled", lambda m, n, c: m.cancel_jobs([n], c)),
     _acts("job.abort", "was asked to end", lambda m, n, c: m.abort_jobs([n], c)),
     _acts("job.delete", "is deleted", _delete),
-    Action(name="job.priority", permission="job.priority", act=_priority),
-    Action(name="job.move", permission="job.move", act=_move),
-    Action(name="job.reschedule", permission="job.reschedule", act=_reschedule),
+    _of_a_job("job.priority", _priority),
+    _of_a_job("job.move", _move),
+    _of_a_job("job.reschedule", _reschedule),
     Action(name="job.reveal", permission="view_args", act=_reveal),
 )
