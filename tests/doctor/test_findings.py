@@ -241,6 +241,18 @@ def test_a_silent_worker_and_a_queue_that_nobody_serves_are_named(app: adjourn.A
     assert "'mail'" in texts
 
 
+def test_workers_of_several_versions_are_told(app: adjourn.App, execute: Execute) -> None:
+    for number, version in enumerate(("1.2", "1.3", "1.3")):
+        lives(execute, name=f"w{number}")
+        execute(
+            f"update adjourn.adjourn_workers set details = '{{\"version\": \"{version}\"}}' where name = 'w{number}'"
+        )
+        if number == 0:
+            assert found(app, "workers", Level.OK)
+    (finding,) = found(app, "workers", Level.WARN)
+    assert finding.text == "Workers of 2 versions of adjourn are alive: 1.2 (1), 1.3 (2)"
+
+
 def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: Execute) -> None:
     lives(execute)
     stores(execute, age=700)

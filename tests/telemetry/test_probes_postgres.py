@@ -211,7 +211,8 @@ def test_the_file_of_a_worker_that_hangs_gets_old_and_its_age_is_told(
         try:
             until(lambda: file.exists() and told() == (0, "alive\n"))
             process.send_signal(signal.SIGSTOP)
-            code, text = until(lambda: (found := told())[0] and found)
+            until(lambda: told()[0] == 1)
+            code, text = told()
             assert code == 1
             assert " s old: the worker hangs, or has been killed" in text
             process.send_signal(signal.SIGCONT)

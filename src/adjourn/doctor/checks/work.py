@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 
 from adjourn._domain.cron import Cron
@@ -65,6 +66,14 @@ def _workers(patient: Patient) -> Iterator[Finding]:
                 "Start a worker for them, or let one serve all queues.",
                 f"adjourn --app=... worker --queues={shlex.quote(unserved[0])}",
             )
+    versions = Counter(row["details"]["version"] for row in patient.crew[0] if row["is_alive"] and _version(row))
+    if len(versions) > 1:
+        found = True
+        told = ", ".join(f"{shown(version)} ({count})" for version, count in sorted(versions.items()))
+        yield warn(
+            f"Workers of {len(versions)} versions of adjourn are alive: {told}",
+            "All is well while a new release is rolled out. Otherwise restart the older ones.",
+        )
     overdue = sum(worker["overdue"] for worker in patient.workers)
     if overdue:
         found = True
@@ -75,6 +84,10 @@ def _workers(patient: Patient) -> Iterator[Finding]:
         )
     if not found:
         yield ok(f"{counted(len(alive), 'worker')} {verb(len(alive), 'is', 'are')} alive")
+
+
+def _version(worker: Row) -> bool:
+    return isinstance(worker["details"], dict) and isinstance(worker["details"].get("version"), str)
 
 
 def _jobs(patient: Patient) -> Iterator[Finding]:
