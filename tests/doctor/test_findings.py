@@ -50,7 +50,7 @@ def execute(address: str) -> Iterator[Execute]:
     """Executes as the owner, and leaves the tables empty."""
     with psycopg.connect(address, autocommit=True) as connection:
         yield lambda text: connection.execute(text.encode())
-        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses"):
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses", "stats"):
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
@@ -292,6 +292,31 @@ def test_why_a_queue_is_late_is_what_the_dashboard_says(
     (finding,) = found(app, "jobs", Level.CRITICAL)
     assert finding.text.endswith(f"could have run for 12 min: {told}")
     assert finding.remedy.startswith(remedy) or finding.remedy.endswith(f"{remedy}.")
+
+
+@pytest.mark.parametrize(
+    ("runs", "seconds", "is_told"), [(100, 310, True), (100, 290, False), (99, 310, False), (0, 310, False)]
+)
+def test_a_job_that_runs_for_much_longer_than_its_task_does_is_told(
+    app: adjourn.App, execute: Execute, runs: int, seconds: float, is_told: bool
+) -> None:
+    lives(execute)
+    stores(
+        execute,
+        columns=", worker_id, started_at",
+        values=f", (select max(id) from adjourn.adjourn_workers), now() - interval '{seconds} s'",
+    )
+    # All took from 10 to 30 seconds, so 99 of 100 at most 29.8.
+    counts = ", ".join([*(["0"] * 11), str(runs), *(["0"] * 5)])
+    execute(
+        "insert into adjourn.adjourn_stats (at, level, queue, task_name, outcome, jobs, run_seconds, run_counts, wait_counts) values "
+        f"(now() - interval '3 h', 2, 'mail', 'send', 'succeeded', {runs}, {runs} * 20, array[{counts}], array[{counts}])"
+    )
+    (finding,) = findings(app, "jobs")
+    assert (finding.level is Level.WARN) is is_told
+    if is_told:
+        assert finding.text.endswith("of task 'send' has run for 5 min; 99 of 100 of its runs took 29.8 s at most")
+        assert finding.statement.startswith("adjourn --app=... shell abort ")
 
 
 def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjourn.App, execute: Execute) -> None:
