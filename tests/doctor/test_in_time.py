@@ -167,6 +167,23 @@ def test_a_check_that_fails_fails_alone(address: str, plant: Plant) -> None:
     assert "KeyError: 'nothing'" in told(examination, "b")
 
 
+def test_who_is_well_is_left_in_good_order(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server hears of the end, and has nothing to complain of in its log."""
+    ends, close = list[str](), Patient.close
+
+    def closed(patient: Patient) -> None:
+        ends.append("close")
+        close(patient)
+
+    monkeypatch.setattr(Patient, "abandon", lambda _: ends.append("abandon"))
+    monkeypatch.setattr(Patient, "close", closed)
+    assert levels(examine(app_at(address), only=["version", "waits"], timeout=60)) == {
+        "version": Level.OK,
+        "waits": Level.OK,
+    }
+    assert ends == ["close"]
+
+
 def test_the_command_ends_in_time_while_the_server_says_nothing(address: str, tmp_path: Path) -> None:
     """The connection that is still being made keeps the process from nothing."""
     (tmp_path / "clinic.py").write_text(

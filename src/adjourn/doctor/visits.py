@@ -64,38 +64,30 @@ def examined(
     """
     left, found = list(checks), dict[str, list[Finding]]()
     while left and time.monotonic() < deadline:
-        visit = _Visit(left, patient)
-        try:
-            if reason := _attend(visit, left, found, seconds, deadline):
-                return found, reason
-        finally:
-            visit.give_up()
+        if reason := _attend(_Visit(left, patient), left, found, seconds, deadline):
+            return found, reason
     return found, "The database did not answer in time"
 
 
 def _attend(visit: _Visit, left: list[Check], found: Found, seconds: float, deadline: float) -> str:
-    """Take down what a visit reports, and return why no other one makes sense; empty if it does."""
+    """Take down what a visit reports until it ends, and return why no other one makes sense; empty if it does."""
     is_connected = False
-    while left:
+    while True:
         until_end = max(0.0, deadline - time.monotonic())
         longest = min(LONGEST_CHECK, until_end) if is_connected else until_end
         try:
             report: _Report = visit.reports.get(timeout=longest)
         except queue.Empty:
-            if not is_connected:
-                report = _NoConnection(f"the database has not answered within {seconds:g} s")
-            elif longest < until_end:
-                found[left.pop(0).id] = [unknown(f"It has not ended within {longest:g} s")]
+            visit.give_up()
+            if is_connected:
+                if left and longest < until_end:
+                    found[left.pop(0).id] = [unknown(f"It has not ended within {longest:g} s")]
                 return ""
-            else:
-                return ""
+            report = _NoConnection(f"the database has not answered within {seconds:g} s")
         if isinstance(report, _NoConnection):
             if left[0].id == "connect":
-                found["connect"] = [
-                    critical(
-                        f"The database cannot be reached: {report.reason}", "Check its address, and whether it runs."
-                    )
-                ]
+                text = f"The database cannot be reached: {report.reason}"
+                found["connect"] = [critical(text, "Check its address, and whether it runs.")]
             return "There is no connection"
         if isinstance(report, _Connected):
             is_connected = True
@@ -103,7 +95,6 @@ def _attend(visit: _Visit, left: list[Check], found: Found, seconds: float, dead
             return ""
         else:
             found[left.pop(0).id] = report
-    return ""
 
 
 class _Visit:
