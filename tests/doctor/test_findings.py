@@ -402,6 +402,10 @@ def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
         assert f"{holder.info.backend_pid} (no name, idle in transaction) has executed: lock table" in finding.text
         assert "ann" not in finding.text
         assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
+        # Who waits keeps a transaction open as well, and is not the one to end.
+        (victim,) = [each for each in found(app, "xmin", Level.WARN, AT_ONCE) if "'adjourn waits'" in each.text]
+        assert "see the check waits" in victim.remedy
+        assert not victim.statement
         # Another check that needs that table does not hold the others up.
         examination = examine(app, only=["schedules", "version"], timeout=60)
         assert [each.level for each in examination.checks] == [Level.OK, Level.UNKNOWN]
