@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import signal
@@ -64,7 +65,9 @@ def test_the_image_runs_a_worker_that_ends_its_job_when_it_is_stopped(
         subprocess.Popen(
             command.words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
         ) as process,
+        contextlib.ExitStack() as ending,
     ):
+        ending.callback(process.kill)  # nobody else would end it if this test fails
         job = app.configure_task("shop.send", queue="mail").defer()
         until(lambda: app.job_manager.get_job_status(job) == "doing")
         until((tmp_path / "worker-health").exists)
