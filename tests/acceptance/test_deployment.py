@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import signal
@@ -64,7 +65,9 @@ def test_the_image_runs_a_worker_that_ends_its_job_when_it_is_stopped(
         subprocess.Popen(
             command.words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
         ) as process,
+        contextlib.ExitStack() as ending,
     ):
+        ending.callback(process.kill)  # nobody else would end it if this test fails
         job = app.configure_task("shop.send", queue="mail").defer()
         until(lambda: app.job_manager.get_job_status(job) == "doing")
         until((tmp_path / "worker-health").exists)
@@ -73,7 +76,8 @@ def test_the_image_runs_a_worker_that_ends_its_job_when_it_is_stopped(
         )
         assert (asked.returncode, asked.stdout) == (0, "alive\n")
         assert "--shutdown-graceful-timeout=30" in command.words
-        assert not (tmp_path / "sent").exists()
+        # A job of one second may be over on a machine that has a lot to do.
+        assert seconds == 1 or not (tmp_path / "sent").exists()
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=2 * BOUND)
         assert process.returncode == 0, said
@@ -153,13 +157,16 @@ def test_the_autoscaler_asks_for_the_backlog(backlog: psycopg.Connection) -> Non
     (scaled,) = [each for each in objects() if each["kind"] == "ScaledObject"]
     queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
     store(backlog)
-    assert [backlog.execute(query.encode()).fetchone() for query in queries] == [(1,)]
+    aged(backlog, 10)
+    (jobs,), (seconds,) = [backlog.execute(query.encode()).fetchone() or (None,) for query in queries]
+    assert jobs == 1
+    assert 600 <= seconds < 700
 
 
 def test_the_queries_of_the_page_are_right(backlog: psycopg.Connection) -> None:
     (block,) = [each for each in read(ROOT / "docs" / "how-to" / "deployment.md") if each.language == "sql"]
     queries = block.text.splitlines()
-    assert len(queries) == 3
+    assert len(queries) == 5
     for query in queries:
         assert backlog.execute(query.encode()).fetchone() == (0,)
 
@@ -189,6 +196,67 @@ def test_the_backlog_is_what_runs_what_could_run_and_what_is_due_soon(backlog: p
     store(backlog, hold=1, due=600, number=7)
     assert (count(backlog), count(backlog, "null, '0'"), count(backlog, "null, '1 hour'")) == (1, 0, 8)
     assert count(backlog, "'{sms}', '1 hour'") == 0
+
+
+def latency(connection: psycopg.Connection, arguments: str = "") -> int:
+    """The latency in minutes, because the machine may be slow."""
+    row = connection.execute(f"select adjourn.adjourn_latency_v1({arguments})".encode()).fetchone()
+    assert row is not None
+    assert isinstance(row[0], float)
+    return round(row[0] / 60)
+
+
+def aged(connection: psycopg.Connection, minutes: int, where: str = "true") -> None:
+    ago = f"now() - interval '{minutes} min'"
+    connection.execute(
+        f"update adjourn.adjourn_jobs set enqueued_at = {ago}, ready_at = case when ready_at is not null then {ago} end, "
+        f"scheduled_at = case when hold = 1 then {ago} end where {where}".encode()
+    )
+
+
+def test_the_latency_is_that_of_the_oldest_job_which_could_run(backlog: psycopg.Connection) -> None:
+    assert (latency(backlog), latency(backlog, "'{mail}'"), latency(backlog, "'{}'"), latency(backlog, "null")) == (
+        0,
+    ) * 4
+    store(backlog, number=3)
+    store(backlog, "sms")
+    aged(backlog, 10)
+    aged(backlog, 20, "queue = 'sms'")
+    wanted = ("", "'{mail}'", "'{sms}'", "'{mail,sms,mail}'", "'{nobody}'", "null")
+    assert [latency(backlog, each) for each in wanted] == [20, 10, 20, 20, 0, 20]
+    # Another priority is looked at as well, and those that run are not.
+    backlog.execute(
+        "update adjourn.adjourn_jobs set priority = -5, enqueued_at = now() - interval '30 min' where id in (select min(id) from adjourn.adjourn_jobs)"
+    )
+    assert [latency(backlog, each) for each in wanted] == [30, 30, 20, 30, 0, 30]
+    backlog.execute("update adjourn.adjourn_jobs set worker_id = 1, started_at = now()")
+    assert latency(backlog) == 0
+    # What only a worker makes ready counts from when it could run.
+    backlog.execute("delete from adjourn.adjourn_jobs")
+    store(backlog, hold=1, due=600)
+    assert latency(backlog) == 0
+    aged(backlog, 40)
+    assert (latency(backlog), latency(backlog, "'{sms}'")) == (40, 0)
+    backlog.execute("delete from adjourn.adjourn_jobs")
+    store(backlog, hold=3)
+    aged(backlog, 50)
+    assert (latency(backlog), latency(backlog, "'{sms}'")) == (50, 0)
+    backlog.execute(
+        "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, lock) values ('mail', 'send', 0, '{}', 0, 'lock')"
+    )
+    assert latency(backlog) == 0
+
+
+@pytest.mark.parametrize(("scope", "name"), [("queue", "mail"), ("task", "send")])
+@pytest.mark.parametrize("hold", [0, 1, 3])
+def test_jobs_that_are_paused_have_no_latency(backlog: psycopg.Connection, scope: str, name: str, hold: int) -> None:
+    store(backlog, hold=hold)
+    aged(backlog, 10)
+    assert latency(backlog) == 10
+    backlog.execute("insert into adjourn.adjourn_pauses (scope, name) values (%s, %s)", (scope, name))
+    assert (latency(backlog), latency(backlog, "'{mail}'")) == (0, 0)
+    backlog.execute("update adjourn.adjourn_pauses set ends_at = now() - interval '1 s'")
+    assert latency(backlog) == 10
 
 
 @pytest.mark.parametrize(
@@ -251,4 +319,11 @@ def test_the_backlog_has_a_bound_and_is_read_from_indexes(
             scans_then, after = backlog.execute(READ).fetchone() or (0, 0)
             # Of the tables of notes, which are empty here, one row is enough to know.
             assert after - before <= most, arguments
+            assert scans_then == scans, arguments
+    for arguments in ("", "'{mail}'", "'{nobody}'", "'{mail,sms}'"):
+        with backlog.transaction():
+            scans, before = backlog.execute(READ).fetchone() or (0, 0)
+            backlog.execute(f"select adjourn.adjourn_latency_v1({arguments})".encode())
+            scans_then, after = backlog.execute(READ).fetchone() or (0, 0)
+            assert after - before <= 2000, arguments
             assert scans_then == scans, arguments

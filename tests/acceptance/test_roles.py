@@ -202,6 +202,8 @@ def scale(app: adjourn.App) -> None:
     for arguments in ("", "'{mail,nobody}'", "null, null, null"):
         row = app.connector.execute_query_one(f"select adjourn.adjourn_backlog_v1({arguments}) as jobs")
         assert isinstance(row["jobs"], int)
+    row = app.connector.execute_query_one("select adjourn.adjourn_latency_v1('{mail}') as seconds")
+    assert row["seconds"] >= 0
 
 
 def apply(app: adjourn.App) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import jsonschema
@@ -103,7 +104,8 @@ def test_a_program_gets_json(command: list[str], capsys: pytest.CaptureFixture[s
             assert found["level"] == "ok" or found["level"] == "unknown" or found["remedy"], found
 
 
-SCHEMA = jsonschema.Draft202012Validator(json.loads(json_schema()))
+FORM: dict[str, Any] = json.loads(json_schema())
+SCHEMA = jsonschema.Draft202012Validator(FORM)
 
 
 @pytest.mark.parametrize("options", [[], ["--only=version"], ["--only=connections", "--threshold=connections_warn=0"]])
@@ -127,14 +129,14 @@ def test_the_json_of_a_server_that_is_away_is_as_the_schema_says(
 def test_the_schema_says_what_is_required_and_knows_nothing_else(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA.schema)
+    jsonschema.Draft202012Validator.check_schema(FORM)
     cli.main([*command, "--json", "--only=workers"])
     facts = json.loads(capsys.readouterr().out)
     (check,) = facts["checks"]
     (finding,) = check["findings"]
-    assert SCHEMA.schema["properties"]["version"] == {**SCHEMA.schema["properties"]["version"], "const": JSON_VERSION}
-    assert SCHEMA.schema["$defs"]["level"]["enum"] == list(Level)
-    assert list(SCHEMA.schema["$defs"]["finding"]["properties"]) == [each.name for each in attrs.fields(Finding)]
+    assert FORM["properties"]["version"]["const"] == JSON_VERSION
+    assert FORM["$defs"]["level"]["enum"] == list(Level)
+    assert list(FORM["$defs"]["finding"]["properties"]) == [each.name for each in attrs.fields(Finding)]
     for whole in (facts, check, finding):
         for name in list(whole):
             value = whole.pop(name)
@@ -145,6 +147,20 @@ def test_the_schema_says_what_is_required_and_knows_nothing_else(
         del whole["more"]
     finding["remedy"] = ""
     assert not SCHEMA.is_valid(facts)
+
+
+def test_thresholds_may_be_in_the_environment(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADJOURN_DOCTOR_THRESHOLDS", "connections_warn=0, connections_critical=0")
+    assert cli.main([*command, "--only=connections"]) == 1
+    assert cli.main([*command, "--only=connections", "--threshold=ready_warn=1"]) == 0  # the command line wins
+    monkeypatch.setenv("ADJOURN_DOCTOR_THRESHOLDS", "connections_warn=soon")
+    for form, code in (([], 2), (["--nagios"], 3)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command, *form, "--only=connections"])
+        assert ended.value.code == code
+        assert "ADJOURN_DOCTOR_THRESHOLDS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def execute(address: str) -> Iterator[Execute]:
     """Executes as the owner, and leaves the tables empty."""
     with psycopg.connect(address, autocommit=True) as connection:
         yield lambda text: connection.execute(text.encode())
-        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses"):
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses", "stats"):
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
@@ -241,6 +241,18 @@ def test_a_silent_worker_and_a_queue_that_nobody_serves_are_named(app: adjourn.A
     assert "'mail'" in texts
 
 
+def test_workers_of_several_versions_are_told(app: adjourn.App, execute: Execute) -> None:
+    for number, version in enumerate(("1.2", "1.3", "1.3")):
+        lives(execute, name=f"w{number}")
+        execute(
+            f"update adjourn.adjourn_workers set details = '{{\"version\": \"{version}\"}}' where name = 'w{number}'"
+        )
+        if number == 0:
+            assert found(app, "workers", Level.OK)
+    (finding,) = found(app, "workers", Level.WARN)
+    assert finding.text == "Workers of 2 versions of adjourn are alive: 1.2 (1), 1.3 (2)"
+
+
 def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: Execute) -> None:
     lives(execute)
     stores(execute, age=700)
@@ -280,6 +292,31 @@ def test_why_a_queue_is_late_is_what_the_dashboard_says(
     (finding,) = found(app, "jobs", Level.CRITICAL)
     assert finding.text.endswith(f"could have run for 12 min: {told}")
     assert finding.remedy.startswith(remedy) or finding.remedy.endswith(f"{remedy}.")
+
+
+@pytest.mark.parametrize(
+    ("runs", "seconds", "is_told"), [(100, 310, True), (100, 290, False), (99, 310, False), (0, 310, False)]
+)
+def test_a_job_that_runs_for_much_longer_than_its_task_does_is_told(
+    app: adjourn.App, execute: Execute, runs: int, seconds: float, is_told: bool
+) -> None:
+    lives(execute)
+    stores(
+        execute,
+        columns=", worker_id, started_at",
+        values=f", (select max(id) from adjourn.adjourn_workers), now() - interval '{seconds} s'",
+    )
+    # All took from 10 to 30 seconds, so 99 of 100 at most 29.8.
+    counts = ", ".join([*(["0"] * 11), str(runs), *(["0"] * 5)])
+    execute(
+        "insert into adjourn.adjourn_stats (at, level, queue, task_name, outcome, jobs, run_seconds, run_counts, wait_counts) values "
+        f"(now() - interval '3 h', 2, 'mail', 'send', 'succeeded', {runs}, {runs} * 20, array[{counts}], array[{counts}])"
+    )
+    (finding,) = findings(app, "jobs")
+    assert (finding.level is Level.WARN) is is_told
+    if is_told:
+        assert finding.text.endswith("of task 'send' has run for 5 min; 99 of 100 of its runs took 29.8 s at most")
+        assert finding.statement.startswith("adjourn --app=... shell abort ")
 
 
 def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjourn.App, execute: Execute) -> None:
@@ -365,6 +402,10 @@ def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
         assert f"{holder.info.backend_pid} (no name, idle in transaction) has executed: lock table" in finding.text
         assert "ann" not in finding.text
         assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
+        # Who waits keeps a transaction open as well, and is not the one to end.
+        (victim,) = [each for each in found(app, "xmin", Level.WARN, AT_ONCE) if "'adjourn waits'" in each.text]
+        assert "see the check waits" in victim.remedy
+        assert not victim.statement
         # Another check that needs that table does not hold the others up.
         examination = examine(app, only=["schedules", "version"], timeout=60)
         assert [each.level for each in examination.checks] == [Level.OK, Level.UNKNOWN]

@@ -14,6 +14,7 @@ import pytest
 import adjourn
 from adjourn import embedded
 from adjourn.doctor import Finding, Level, Thresholds, examine
+from adjourn.embedded.binaries import candidates
 from support.databases import SETTINGS, apply_schema
 from support.sessions import BLOCKED
 from support.waiting import until
@@ -21,12 +22,12 @@ from support.waiting import until
 AT_ONCE = Thresholds.of({"transaction_warn": 0, "xid_age_warn": 1})
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The address of a database of a server that prepares transactions and has logical slots."""
+@pytest.fixture(scope="module", params=list(candidates()), ids=lambda each: each.parent.name)
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database of a server that prepares transactions and has logical slots, of each version that is here."""
     settings = {**SETTINGS, "wal_level": "logical", "max_prepared_transactions": "2"}
-    path = Path(tempfile.gettempdir(), f"adjourn-held-back-{os.getpid()}")
-    with embedded.Server(path, temporary=True, settings=settings) as server:
+    path = Path(tempfile.gettempdir(), f"adjourn-held-back-{os.getpid()}-{request.param.parent.name}")
+    with embedded.Server(path, temporary=True, settings=settings, binaries=request.param) as server:
         apply_schema(server.dsn)
         yield server.dsn
 

@@ -28,7 +28,9 @@ from support.databases import SETTINGS, apply_schema
 from support.waiting import BOUND, until, until_async
 from telemetry.test_probes import OPTIONS, Probes
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
+AWAY = 120.0 if "ADJOURN_TEST_THOROUGH" in os.environ else 3.0
+"""Seconds for which the server is away once it is noticed."""
 PATIENT = {**OPTIONS, "update_heartbeat_interval": 0.2, "stalled_worker_timeout": 2.0}
 
 
@@ -149,9 +151,8 @@ async def test_a_server_that_is_away_makes_it_unready_alone_and_what_it_has_kept
                 said = json.loads((await asyncio.to_thread(probes.get, "/readyz"))[1])
                 assert [each["name"] for each in said["conditions"]] == ["database"]
                 assert said["conditions"][0]["says"] == "the database does not answer"
-                # For longer than after which an outcome that waits would be a reason, were there somebody to store it.
-                asked = len(watch.answers)
-                await until_async(lambda: len(watch.answers) > asked + 40)
+                # For longer than a heartbeat may be late, were there somebody to hear it.
+                await asyncio.sleep(AWAY)
             finally:
                 await asyncio.to_thread(server.start if kind == "stopped" else server.thaw)
             for job_id in ids:
@@ -211,7 +212,8 @@ def test_the_file_of_a_worker_that_hangs_gets_old_and_its_age_is_told(
         try:
             until(lambda: file.exists() and told() == (0, "alive\n"))
             process.send_signal(signal.SIGSTOP)
-            code, text = until(lambda: (found := told())[0] and found)
+            until(lambda: told()[0] == 1)
+            code, text = told()
             assert code == 1
             assert " s old: the worker hangs, or has been killed" in text
             process.send_signal(signal.SIGCONT)

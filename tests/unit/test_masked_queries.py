@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +64,9 @@ QUOTES = st.sampled_from(
     st.lists(st.tuples(QUOTES, st.text(alphabet="'\\$-/* \"\nx", max_size=8)), min_size=1, max_size=4),
     st.integers(0, 200),
 )
-def test_no_value_shows_however_it_is_quoted_and_cut_off(values: list, cut: int) -> None:
+def test_no_value_shows_however_it_is_quoted_and_cut_off(
+    values: list[tuple[Callable[[str], str], str]], cut: int
+) -> None:
     constants = [quote(f"{text}SECRET{text}") for quote, text in values]
     text = "select " + ", ".join(constants)
     assert "SECRET" not in masked_query(text)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import time
 from collections.abc import Collection
 from typing import Any
 
+from adjourn._domain.statistics import Durations
 from adjourn._sync.managers.statements import schema_version
 from adjourn.app import App
 from adjourn.doctor.thresholds import Thresholds
 from adjourn.monitor.reader import Reader
+from adjourn.monitor.statistics import statistics
 from adjourn.periodic import PeriodicTask
 from adjourn.sql import reading
 from adjourn.types import Row
@@ -101,6 +104,12 @@ class Patient:
     def crew(self) -> tuple[list[Row], list[Row]]:
         """The workers with what each has said of itself, and the jobs that they have."""
         return self.rows("crew"), self.rows("working")
+
+    def usual(self, hours: float) -> dict[str, Durations]:
+        """Return how long runs of each task took in the last hours."""
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
+        found = statistics(self._reader, start=start, step=2 * hours * 3600, by_task=True)
+        return {each.task: each.run for each in found if each.task is not None}
 
     @property
     def periodic_tasks(self) -> Collection[PeriodicTask]:

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import attrs
 
@@ -15,14 +16,27 @@ from adjourn.exceptions import AdjournException
 
 LONGEST_CHECK = 4.0
 """Seconds after which a check is given up: longer than a query of its may take, and than a notification may."""
-Found = dict[str, list[Finding]]
-_CONNECTED = object()
-_ENDED = object()
+Found: TypeAlias = dict[str, list[Finding]]
+
+
+@attrs.frozen
+class _Connected:
+    """The visit has a connection."""
 
 
 @attrs.frozen
 class _NoConnection:
+    """It has none."""
+
     reason: str
+
+
+@attrs.frozen
+class _Ended:
+    """It makes no more checks."""
+
+
+_Report: TypeAlias = _Connected | _NoConnection | _Ended | list[Finding]
 
 
 def examined(
@@ -48,55 +62,46 @@ def examined(
     str
         Why nothing is known of the others.
     """
-    left, found = list(checks), Found()
+    left, found = list(checks), dict[str, list[Finding]]()
     while left and time.monotonic() < deadline:
-        visit = _Visit(left, patient)
-        try:
-            if reason := _attend(visit, left, found, seconds, deadline):
-                return found, reason
-        finally:
-            visit.give_up()
+        if reason := _attend(_Visit(left, patient), left, found, seconds, deadline):
+            return found, reason
     return found, "The database did not answer in time"
 
 
 def _attend(visit: _Visit, left: list[Check], found: Found, seconds: float, deadline: float) -> str:
-    """Take down what a visit reports, and return why no other one makes sense; empty if it does."""
+    """Take down what a visit reports until it ends, and return why no other one makes sense; empty if it does."""
     is_connected = False
-    while left:
+    while True:
         until_end = max(0.0, deadline - time.monotonic())
         longest = min(LONGEST_CHECK, until_end) if is_connected else until_end
         try:
-            report = visit.reports.get(timeout=longest)
+            report: _Report = visit.reports.get(timeout=longest)
         except queue.Empty:
-            if not is_connected:
-                report = _NoConnection(f"the database has not answered within {seconds:g} s")
-            elif longest < until_end:
-                found[left.pop(0).id] = [unknown(f"It has not ended within {longest:g} s")]
+            visit.give_up()
+            if is_connected:
+                if left and longest < until_end:
+                    found[left.pop(0).id] = [unknown(f"It has not ended within {longest:g} s")]
                 return ""
-            else:
-                return ""
+            report = _NoConnection(f"the database has not answered within {seconds:g} s")
         if isinstance(report, _NoConnection):
             if left[0].id == "connect":
-                found["connect"] = [
-                    critical(
-                        f"The database cannot be reached: {report.reason}", "Check its address, and whether it runs."
-                    )
-                ]
+                text = f"The database cannot be reached: {report.reason}"
+                found["connect"] = [critical(text, "Check its address, and whether it runs.")]
             return "There is no connection"
-        if report is _CONNECTED:
+        if isinstance(report, _Connected):
             is_connected = True
-        elif report is _ENDED:
+        elif isinstance(report, _Ended):
             return ""
         else:
             found[left.pop(0).id] = report
-    return ""
 
 
 class _Visit:
     """A connection, and a thread that runs checks on it: nobody knows how long a driver waits for a server that says nothing."""
 
     def __init__(self, checks: Iterable[Check], patient: Callable[[], Patient]) -> None:
-        self.reports: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self.reports: queue.SimpleQueue[_Report] = queue.SimpleQueue()
         self._checks, self._connect = tuple(checks), patient
         self._patient: Patient | None = None
         self._is_given_up = False
@@ -115,7 +120,7 @@ class _Visit:
             self.reports.put(_NoConnection(_one_line(error)))
             return
         try:
-            self.reports.put(_CONNECTED)
+            self.reports.put(_Connected())
             for check in self._checks:
                 if self._is_given_up:
                     break
@@ -125,7 +130,7 @@ class _Visit:
         finally:
             self._patient = None
             patient.close()
-            self.reports.put(_ENDED)
+            self.reports.put(_Ended())
 
 
 def _look(check: Check, patient: Patient) -> list[Finding]:

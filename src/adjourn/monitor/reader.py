@@ -17,6 +17,8 @@ from adjourn.types import Parameters, Row, Statement
 
 LONGEST_QUERY = 2.0
 """The most seconds for one query."""
+LOCK_TIMEOUT = "55P03"
+"""What Postgres calls the end of a wait for a lock."""
 ON_THE_WAY = 0.5
 """Seconds by which an answer may be later than the server ends a query. Then the server is taken for silent."""
 
@@ -155,8 +157,11 @@ def _blaming(limit: float) -> Iterator[None]:
     try:
         yield
     except ConnectorException as error:
-        if "statement timeout" not in str(error):
+        if "statement timeout" in str(error):
+            text = f"The database has not answered within {limit:g} s: statement timeout."
+        elif error.sqlstate == LOCK_TIMEOUT:
+            waited = min(limit, reading.LOCK_WAIT)
+            text = f"Another session has locked what is to be read, and was waited for {waited:g} s: lock timeout."
+        else:
             raise
-        raise ConnectorException(
-            f"The database has not answered within {limit:g} s: statement timeout.", sqlstate=error.sqlstate
-        ) from error
+        raise ConnectorException(text, sqlstate=error.sqlstate) from error

@@ -122,7 +122,7 @@ complete -c adjourn -n '_shtab_adjourn_using doctor' -l only -x -d 'run these ch
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l role -xka "owner worker producer reader operator" -d 'what the role of the database is for, whose rights are looked at; default: worker'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l strict -d 'exit with 1 also for warnings, and for what is unknown'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l timeout -x -d 'how long all of it may take; default: 10'
-complete -c adjourn -n '_shtab_adjourn_using doctor' -l threshold -x -d 'from which number on something counts; each finding names its threshold; may be given several times'
+complete -c adjourn -n '_shtab_adjourn_using doctor' -l threshold -x -d 'from which number on something counts; each finding names its threshold; may be given several times; in the environment with commas between them (environment: ADJOURN_DOCTOR_THRESHOLDS)'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l json -d 'print one JSON object'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l nagios -d 'print one line, and exit with 0, 1, 2 or 3 for ok, warning, critical or unknown, as monitoring systems expect'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l quiet -d 'print only what is not ok'

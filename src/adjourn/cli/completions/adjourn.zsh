@@ -87,7 +87,7 @@ _shtab_adjourn_doctor_options=(
   "--role[what the role of the database is for, whose rights are looked at\; default\: worker]:role:(owner worker producer reader operator)"
   "--strict[exit with 1 also for warnings, and for what is unknown]"
   "--timeout[how long all of it may take\; default\: 10]:SECONDS:"
-  "*--threshold[from which number on something counts\; each finding names its threshold\; may be given several times]:NAME=NUMBER:"
+  "*--threshold[from which number on something counts\; each finding names its threshold\; may be given several times\; in the environment with commas between them (environment\: ADJOURN_DOCTOR_THRESHOLDS)]:NAME=NUMBER:"
   "--json[print one JSON object]"
   "--nagios[print one line, and exit with 0, 1, 2 or 3 for ok, warning, critical or unknown, as monitoring systems expect]"
   "--quiet[print only what is not ok]"

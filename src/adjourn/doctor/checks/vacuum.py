@@ -43,8 +43,10 @@ def _xmin(patient: Patient) -> Iterator[Finding]:
                 level,
                 f"Session {row['pid']} of {named(row['role'])} ({named(row['application'])}, {row['state'] or 'state unknown'}) has "
                 f"had a transaction open{since}: {row['age'] or 0:,} transactions have begun since",
-                "Have its program commit, or end the session.",
-                f"select pg_terminate_backend({row['pid']});",
+                "It waits for a lock that another session has: see the check waits, and end that one."
+                if row["is_waiting"]
+                else "Have its program commit, or end the session.",
+                "" if row["is_waiting"] else f"select pg_terminate_backend({row['pid']});",
             )
     for row in patient.rows("prepared"):
         if level := judge(row["seconds"], row["age"]):

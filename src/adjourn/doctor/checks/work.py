@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 
 from adjourn._domain.cron import Cron
@@ -23,6 +24,12 @@ LONG_SILENCE = 30.0
 LONG_HELD = 60.0
 """Seconds for which a worker may hold the lock under which jobs are placed."""
 OLD_QUEUEING_LOCK = 86_400.0
+LONG_RUN = 60.0
+"""Seconds that a job may run in any case."""
+OF_LATE = 24.0
+"""Hours in which runs of its task tell how long one takes,"""
+ENOUGH = 100
+"""if there were so many."""
 NAMED = 5
 """How many things a sentence names."""
 
@@ -65,6 +72,14 @@ def _workers(patient: Patient) -> Iterator[Finding]:
                 "Start a worker for them, or let one serve all queues.",
                 f"adjourn --app=... worker --queues={shlex.quote(unserved[0])}",
             )
+    versions = Counter(row["details"]["version"] for row in patient.crew[0] if row["is_alive"] and _version(row))
+    if len(versions) > 1:
+        found = True
+        told = ", ".join(f"{shown(version)} ({count})" for version, count in sorted(versions.items()))
+        yield warn(
+            f"Workers of {len(versions)} versions of adjourn are alive: {told}",
+            "All is well while a new release is rolled out. Otherwise restart the older ones.",
+        )
     overdue = sum(worker["overdue"] for worker in patient.workers)
     if overdue:
         found = True
@@ -75,6 +90,10 @@ def _workers(patient: Patient) -> Iterator[Finding]:
         )
     if not found:
         yield ok(f"{counted(len(alive), 'worker')} {verb(len(alive), 'is', 'are')} alive")
+
+
+def _version(worker: Row) -> bool:
+    return isinstance(worker["details"], dict) and isinstance(worker["details"].get("version"), str)
 
 
 def _jobs(patient: Patient) -> Iterator[Finding]:
@@ -134,6 +153,9 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
             "See why that job does not run.",
             "adjourn --app=... shell list_jobs status=todo",
         )
+    for finding in _lasting(patient):
+        found = True
+        yield finding
     if not found:
         yield ok("No job that could run has waited for long")
 
@@ -177,6 +199,22 @@ def _unknown(patient: Patient) -> Iterator[Finding]:
             "Deploy the workers with the modules that declare them.",
             "adjourn --app=... shell list_jobs waits_for=task",
         )
+
+
+def _lasting(patient: Patient) -> Iterator[Finding]:
+    """Yield the jobs that run for much longer than those of their task do."""
+    running = [row for row in patient.crew[1] if (row["seconds"] or 0) >= LONG_RUN]
+    usual, factor = patient.usual(OF_LATE) if running else {}, patient.thresholds.run_warn
+    for row in running:
+        runs = usual.get(row["task"])
+        most = runs.percentile(99) if runs is not None and runs.count >= ENOUGH else None
+        if most is not None and row["seconds"] >= factor * most:
+            yield warn(
+                f"Job {row['id']} of task {row['task']!r} has run for {span(row['seconds'])}; 99 of 100 of its runs took {span(most)} at most",
+                "See what it does, and abort it if it hangs. A task may have a time-out.",
+                f"adjourn --app=... shell abort {row['id']}",
+                f"run_warn={factor:g} times",
+            )
 
 
 def _at_most(number: int) -> str:
