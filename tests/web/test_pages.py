@@ -510,4 +510,4 @@ def test_a_workflow_links_the_jobs_that_its_jobs_wait_for(app: adjourn.App, clie
     stored = flow.defer()
     table = client.get(f"/workflow?id={stored.id}").text.split("<tbody>")[1]
     assert table.count(f'href="/job?id={stored.job_id(first)}"') == 2
-    assert '<td data-label="Waits for" class="full">–</td>' in table
+    assert '<td data-label="Waits for" class="full">\u2013</td>' in table
