@@ -46,14 +46,13 @@ EXAMINES = 6000
 """Milliseconds until the doctor has been there as well."""
 
 
-def pages(app: adjourn.App, observer: psycopg.Connection) -> dict[str, str]:
+def pages(app: adjourn.App, observer: psycopg.Connection, large: int) -> dict[str, str]:
     """Return the pages to be looked at, by the names of their pictures."""
     (row,) = observer.execute(
         "select (select max(id) from adjourn.adjourn_finished_jobs where status = 'failed'), "
         "(select min(id) from adjourn.adjourn_jobs where lock = 'customer 7')"
     )
     small = dashboard.newest_workflow(observer)
-    large = scenes.large_workflow(app, observer)
     scenes.overdue(observer)
     plain = ("tasks", "workers", "schedules", "limits", "workflows", "database", "audit", "settings", "nothing")
     return {
@@ -217,15 +216,17 @@ def main() -> None:
             with dashboard.served(app, title="shop") as address:
                 empty = {f"empty-{name}": f"/{name}" for name in ("jobs", "workers")}
                 drawer.draw(address, {"empty-overview": "/", **empty})
+            # A worker runs it, which takes over the jobs of those that are silent: those come later.
+            large = scenes.large_workflow(app) if drawer.wants("thirty-jobs") else 0
             dashboard.fill(app, connection)
             with scenes.beating(server.dsn):
-                draw_all(drawer, app, server.dsn, connection)
+                draw_all(drawer, app, server.dsn, connection, large)
 
 
-def draw_all(drawer: Drawer, app: adjourn.App, dsn: str, connection: psycopg.Connection) -> None:
+def draw_all(drawer: Drawer, app: adjourn.App, dsn: str, connection: psycopg.Connection, large: int) -> None:
     """Draw all pages of a shop."""
     with dashboard.served(app, title="shop") as address:
-        drawer.draw(address, pages(app, connection))
+        drawer.draw(address, pages(app, connection, large))
     draw_exceptions(drawer, app, connection)
     if drawer.wants("stale", "stale-workers"):
         draw_stale(drawer, dsn)

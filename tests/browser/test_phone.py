@@ -37,7 +37,7 @@ def test_nothing_is_cut_off(chromium: Browser, address: str, app: adjourn.App, o
     scenes.overdue(observer)
     several = [
         f"/job?id={scenes.tried_often(app, observer)}",
-        f"/workflow?id={scenes.large_workflow(app, observer)}",
+        f"/workflow?id={scenes.large_workflow(app)}",
         f"/workflow?id={dashboard.newest_workflow(observer)}",
     ]
     found = {}
@@ -51,7 +51,7 @@ def test_nothing_is_cut_off(chromium: Browser, address: str, app: adjourn.App, o
     assert found == {}
 
 
-def test_a_workflow_of_thirty_jobs_fits_on_a_desk(look: Look, app: adjourn.App, observer: psycopg.Connection) -> None:
-    page = look.go(f"/workflow?id={scenes.large_workflow(app, observer)}")
+def test_a_workflow_of_thirty_jobs_fits_on_a_desk(look: Look, app: adjourn.App) -> None:
+    page = look.go(f"/workflow?id={scenes.large_workflow(app)}")
     assert page.locator("svg.graph .node").count() == 30
     assert page.locator(".scroll").first.evaluate("(each) => each.scrollWidth <= each.clientWidth")

@@ -60,7 +60,7 @@ _TRACEBACK = """Traceback (most recent call last):
 """
 
 
-def large_workflow(app: adjourn.App, connection: psycopg.Connection) -> int:
+def large_workflow(app: adjourn.App) -> int:
     """Store a workflow of thirty jobs, run what can be run, and return its id: one has failed, one runs, and some wait."""
     tasks = {name: app.tasks[f"shop.{name}"].configure(queue="catalogue") for name in ("inventory", "reconcile")}
     monthly = app.tasks["shop.monthly"].configure(queue="catalogue")
