@@ -178,7 +178,7 @@ def run(app: adjourn.App, begin: float, crew: contextlib.ExitStack, employ: Any)
 def asked(server_port: int, title: str, begin: float) -> list[tuple[str, list[tuple[float, float]]]]:
     """Ask Prometheus what a panel asks."""
     dashboard = json.loads((PROJECT / "deploy" / "grafana" / "adjourn.json").read_text(encoding="utf-8"))
-    (panel,) = (each for each in dashboard["panels"] if each["title"] == title)
+    (panel,) = (each for each in dashboard["panels"] if each["title"] == title and each.get("targets"))
     lines = []
     for target in panel["targets"]:
         query = target["expr"].replace("$__rate_interval", "10s").replace("$queue", ".*").replace("$task", ".*")

@@ -208,7 +208,7 @@ def main() -> None:
             if len(sys.argv) == 1:
                 dashboard.fill(app, connection)
                 with scenes.beating(server.dsn), dashboard.served(app, title="shop") as address:
-                    Drawer(browser, STATIC, [], (("light", 1200),), 440).draw(address, PICTURES)
+                    Drawer(browser, STATIC, [], (("light", 1200),), 440).draw(address, PICTURES, EXAMINES)
                 return
             folder = Path(sys.argv[1])
             folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from adjourn._drivers.errors import unreachable
 from adjourn.jobs import Job
 from adjourn.web.graphs import GraphNode, graph
 from adjourn.web.pages.job import attempts
+from support.waiting import until
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
@@ -123,3 +124,32 @@ def test_a_picture_of_a_workflow_says_states_in_words_and_is_no_wider_than_its_n
 def test_the_lines_of_libpq_are_sentences() -> None:
     told = str(unreachable("a", "it failed: refused\n\tIs it there,\n\tor not\n\tat all?\n", None, "the dsn"))
     assert "refused. Is it there, or not at all? Check that the server runs there" in told
+
+
+def test_where_a_job_waits_there_is_one_at_least(app: adjourn.App, client: TestClient) -> None:
+    app.tasks["send"].configure(queue="other").defer()
+    client.get("/queues")  # jobs are counted every ten seconds
+    app.tasks["send"].defer()
+    collector = client.app.state.site.collector  # type: ignore[attr-defined]
+    collector.forget("latency")
+    told = text_of(client.get("/queues").text)
+    assert re.search(r"mail [\d.]+ m?s 1\+", told), told
+
+
+def test_a_table_that_was_never_analysed_has_about_as_many_rows_as_were_stored(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    observer.execute("update pg_class set reltuples = -1 where oid = 'adjourn.adjourn_jobs'::regclass")
+    app.tasks["send"].batch_defer(*({} for _ in range(40)))
+
+    def rows() -> int:
+        client.app.state.site.collector.forget("database")  # type: ignore[attr-defined]
+        found = re.search(r'<bdi>jobs</bdi>.*?"Rows, about" class="number">([\d,]+)<', client.get("/database").text)
+        return int(found[1].replace(",", "")) if found else 0
+
+    until(lambda: rows() >= 40)
+
+
+def test_what_the_doctor_said_has_its_age(app: adjourn.App, client: TestClient) -> None:
+    until(lambda: "What the doctor says workers" in text_of(client.get("/").text) or "Looked at" in client.get("/").text)
+    assert re.search(r"All checks, and what to do Looked at [\d.]+ m?s ago", text_of(client.get("/").text))
