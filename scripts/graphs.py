@@ -55,7 +55,7 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans",
 .line { fill: none; stroke-width: 1.75; stroke-linejoin: round; }
 .base { stroke: var(--line); }
 """
-SHOP = '''
+SHOP = """
 import time
 
 import adjourn
@@ -73,7 +73,7 @@ def send_mail(order):
 @app.task(name="shop.print_label", queue="print")
 def print_label(order):
     time.sleep(0.2)
-'''
+"""
 
 
 def svg(width: int, height: int, label: str, *parts: str) -> str:
@@ -105,7 +105,11 @@ def port() -> int:
 def started(*arguments: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the block ends."""
     process = subprocess.Popen(
-        arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": folder}
+        arguments,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": folder},
     )
     try:
         yield process
@@ -132,7 +136,7 @@ def measure() -> dict[str, list[tuple[str, list[tuple[float, float]]]]]:
         }
         Path(folder, "prometheus.yaml").write_text(json.dumps(settings), encoding="utf-8")
         sys.path.insert(0, folder)
-        import shop  # type: ignore[import-not-found]  # noqa: PLC0415
+        import shop  # type: ignore[import-not-found]
 
         stack.enter_context(shop.app.open())
         shop.app.schema_manager.apply_schema()
@@ -151,7 +155,11 @@ def measure() -> dict[str, list[tuple[str, list[tuple[float, float]]]]]:
             started(*adjourn_, "metrics", f"--bind=127.0.0.1:{exporter}", "--interval=1", folder=folder)
         )
         employ()
-        flags = ("--config.file=prometheus.yaml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{server_port}")
+        flags = (
+            "--config.file=prometheus.yaml",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address=127.0.0.1:{server_port}",
+        )
         stack.enter_context(started(found, *flags, folder=folder))
         time.sleep(12)  # the windows of the queries are ten seconds
         begin = time.time()
@@ -201,7 +209,16 @@ def draw_metrics() -> None:
     parts = []
     for place, (title, lines) in enumerate(found.items()):
         x, y = (place % 2) * wide, (place // 2) * high
-        parts.append(panel(x + 16, y + 8, wide - 32, high - 20, title, [each for each in lines if any(value for _, value in each[1])]))
+        parts.append(
+            panel(
+                x + 16,
+                y + 8,
+                wide - 32,
+                high - 20,
+                title,
+                [each for each in lines if any(value for _, value in each[1])],
+            )
+        )
     label = "Four panels of the dashboard for Grafana, while all workers are killed and started again: the latency rises by a second each second"
     (STATIC / "metrics.svg").write_text(svg(2 * wide, 2 * high + 4, label, *parts), encoding="utf-8")
 
@@ -314,18 +331,31 @@ def draw_tracing() -> None:
             x = left + wide * ((span.start_time or 0) - begin) / (end - begin)
             width = max(3, wide * ((span.end_time or 0) - (span.start_time or 0)) / (end - begin))
             is_bad = not span.status.is_ok and span.status.description is not None
-            colour = "var(--e)" if is_bad else "var(--b)" if span.name == "POST /orders" or "talk" in span.name else "var(--a)"
+            colour = (
+                "var(--e)"
+                if is_bad
+                else "var(--b)"
+                if span.name == "POST /orders" or "talk" in span.name
+                else "var(--a)"
+            )
             parts.append(text(16 + 16 * depth, y + 14, span.name))
-            parts.append(f'<rect x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="15" rx="3" style="fill: {colour}"/>')
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="15" rx="3" style="fill: {colour}"/>'
+            )
             parts.append(text(left + wide + 12, y + 15, note(span), "muted"))
             places[span.context.span_id] = (x, width, y)
             y += step
         y += 14
     parts += [arrow(places, span) for span in spans if span.links and span.parent is None]
     legend = []
-    for place, (colour, what) in enumerate({"b": "spans of the program", "a": "spans of adjourn", "e": "spans with an error"}.items()):
+    for place, (colour, what) in enumerate(
+        {"b": "spans of the program", "a": "spans of adjourn", "e": "spans with an error"}.items()
+    ):
         x = left + 150 * place
-        legend += [f'<rect x="{x}" y="{y}" width="10" height="10" rx="2" style="fill: var(--{colour})"/>', text(x + 16, y + 9, what, "muted")]
+        legend += [
+            f'<rect x="{x}" y="{y}" width="10" height="10" rx="2" style="fill: var(--{colour})"/>',
+            text(x + 16, y + 9, what, "muted"),
+        ]
     label = (
         "Two traces: a request, the call that defers a job, and its first attempt, which fails, are one; the second attempt is "
         "another, with a link to the call that deferred the job"

@@ -6,6 +6,7 @@ import datetime
 import html
 import re
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,9 +26,9 @@ def text_of(page: str) -> str:
     return html.unescape(" ".join(re.sub(r"<[^>]+>", "", page).split()))
 
 
-def tried(*starts: float) -> list[dict[str, object]]:
+def tried(*starts: float) -> list[dict[str, Any]]:
     """Return what is known of attempts that began so many seconds before now and took no time."""
-    errors = [
+    errors = tuple(
         {
             "attempt": number,
             "exception": "ValueError",
@@ -37,7 +38,7 @@ def tried(*starts: float) -> list[dict[str, object]]:
             "ended_at": (NOW - datetime.timedelta(seconds=start)).isoformat(),
         }
         for number, start in enumerate(starts, 1)
-    ]
+    )
     job = Job(
         id=1,
         status="failed",
@@ -101,7 +102,7 @@ def test_a_worker_whose_heartbeat_is_late_is_not_said_to_be_well(
     observer.execute("update adjourn.adjourn_workers set last_heartbeat_at = now() - interval '40 s'")
     app.job_manager.workers.register_worker("other", None, 600)
     with TestClient(client.app) as again:
-        again.app.state.site.collector.forget("crew")
+        again.app.state.site.collector.forget("crew")  # type: ignore[attr-defined]
         told = text_of(again.get("/workers").text)
     assert re.search(r"w number \d+ heartbeat is late", told)
     assert told.count("heartbeat is late") == 1
@@ -151,5 +152,7 @@ def test_a_table_that_was_never_analysed_has_about_as_many_rows_as_were_stored(
 
 
 def test_what_the_doctor_said_has_its_age(app: adjourn.App, client: TestClient) -> None:
-    until(lambda: "What the doctor says workers" in text_of(client.get("/").text) or "Looked at" in client.get("/").text)
+    until(
+        lambda: "What the doctor says workers" in text_of(client.get("/").text) or "Looked at" in client.get("/").text
+    )
     assert re.search(r"All checks, and what to do Looked at [\d.]+ m?s ago", text_of(client.get("/").text))
