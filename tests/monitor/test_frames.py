@@ -87,11 +87,12 @@ def test_a_frame_of_a_small_terminal() -> None:
         shot(seen())
         == """\
 adjourn  shop  2030-01-01 12:00:00 UTC  PostgreSQL 18.1
-oldest ready 65 s   1 worker, 1 silent   1 running   10,000+ scheduled   3 behi…
+oldest ready 65 s   1 worker, 1 silent   1 running   transaction open for 90 s
+10,000+ scheduled   3 behind locks
 deferred     120/s █                    ended      60/s █
 queue  ready  running  oldest ready  workers
 mail1     1+        1          65 s        0
-mail       0        1          0 ms        1
+mail       0        1             -        1
  1 queues  2 running  3 tasks  4 workers  5 database  every 2 s  ? help  q quit
 """
     )
@@ -283,3 +284,14 @@ def test_bars_and_spans() -> None:
     assert [span(each) for each in (None, 0.5, 1.25, 65, 130, 7300, 200_000)] == [
         *("-", "500 ms", "1.2 s", "65 s", "2 min", "2 h", "2 d"),
     ]
+
+
+def test_in_a_small_terminal_one_reads_why_there_is_no_answer_and_what_is_filtered() -> None:
+    gone = seen()
+    gone.error = (
+        "Cannot connect to PostgreSQL (db.internal, port 5432, database 'shop', user 'shop'): it failed: refused."
+    )
+    told = shot(gone, TopView(filter="mail"))
+    assert "refused." in told
+    assert " /mail " in told
+    assert "…" not in "".join(told.splitlines()[:-1])

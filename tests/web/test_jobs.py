@@ -837,7 +837,7 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     @app.task(name="clean")
     def clean(timestamp: int) -> None: ...
 
-    assert "Declared, and not due yet: clean At 04:00 0 4 * * * UTC" in text_of(client.get("/schedules").text)
+    assert "Declared, and not due yet clean : At 04:00 0 4 * * * UTC" in text_of(client.get("/schedules").text)
     job_id = app.tasks["send"].defer()
     observer.execute(
         "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"

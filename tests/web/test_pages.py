@@ -500,8 +500,8 @@ def test_without_a_database_pages_say_so(gone: TestClient) -> None:
     for page in ("/", "/queues", "/workers", "/database"):
         answer = gone.get(page)
         assert answer.status_code == 200
-        assert "Could not be read" in answer.text
-        assert "no answer" in answer.text or "stale since" in answer.text
+        assert "The database does not answer." in answer.text
+        assert "no answer" in answer.text or "stale for" in answer.text
     for page in ("/", "/queue?name=mail", "/task?name=send"):
         answer = gone.get(page)
         assert "was counted" not in answer.text, "nobody knows that"
@@ -536,4 +536,4 @@ def test_a_workflow_links_the_jobs_that_its_jobs_wait_for(app: adjourn.App, clie
     stored = flow.defer()
     table = client.get(f"/workflow?id={stored.id}").text.split("<tbody>")[1]
     assert table.count(f'href="/job?id={stored.job_id(first)}"') == 2
-    assert '<td data-label="Waits for">\u2013</td>' in table
+    assert '<td data-label="Waits for" class="full">\u2013</td>' in table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import textwrap
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,10 @@ SHORTEST = 6
 """To how many characters a text is cut, at most."""
 LISTED = 20
 """How many rows of each pane are printed where all are."""
+LOW = 12
+"""A terminal of fewer lines has none to spare."""
+MOST_LINES = 3
+"""So many lines tell why there is no answer."""
 LONG = 60.0
 """From how many seconds on a wait is in red."""
 HELP = (
@@ -133,7 +138,7 @@ def frame(seen: SeenSnapshot, view: TopView, *, width: int, height: int) -> Rend
     width, height
         The size of the terminal.
     """
-    parts: list[RenderableType] = [*_head(seen, view)]
+    parts: list[RenderableType] = [*_head(seen, view, width, height)]
     if view.has_help:
         parts.append(_help())
     elif seen.snapshot is not None:
@@ -145,12 +150,12 @@ def frame(seen: SeenSnapshot, view: TopView, *, width: int, height: int) -> Rend
 def page(seen: SeenSnapshot, *, width: int) -> RenderableType:
     """Return everything at once, one pane below the other, for output that is no terminal."""
     if seen.snapshot is None:
-        return Group(*_head(seen, TopView()))
+        return Group(*_head(seen, TopView(), width))
     panes: list[RenderableType] = []
     for pane in Pane:
         panes.append(Text(f"\n{pane.name.lower()}", style="bold"))
         panes += _pane(seen.snapshot, TopView(pane=pane), rows=LISTED, width=width)
-    return Group(*(_cut(part, width) for part in (*_head(seen, TopView()), *panes)))
+    return Group(*(_cut(part, width) for part in (*_head(seen, TopView(), width), *panes)))
 
 
 def _cut(part: RenderableType, width: int) -> RenderableType:
@@ -160,10 +165,16 @@ def _cut(part: RenderableType, width: int) -> RenderableType:
     return part
 
 
-def _head(seen: SeenSnapshot, view: TopView) -> list[RenderableType]:
+def _error(text: str, width: int) -> list[RenderableType]:
+    """Return lines that say why there is no answer: at an end that is cut off would be the reason."""
+    lines = textwrap.wrap(shown(text), width, max_lines=MOST_LINES, placeholder="…")
+    return [Text(line, style="red") for line in lines]
+
+
+def _head(seen: SeenSnapshot, view: TopView, width: int, height: int = LOW) -> list[RenderableType]:
     snapshot = seen.snapshot
     if snapshot is None:
-        return [Text(f"adjourn: {shown(seen.error) or 'connecting'}", style="red" if seen.error else "")]
+        return _error(f"adjourn: {seen.error}", width) if seen.error else [Text("adjourn: connecting")]
     alive = [worker for worker in snapshot.workers if worker.is_alive]
     head = Text.assemble(
         ("adjourn", "bold"),
@@ -180,21 +191,22 @@ def _head(seen: SeenSnapshot, view: TopView) -> list[RenderableType]:
         f"   {counted(len(alive), 'worker')}",
         (f", {silent} silent" if silent else "", "red"),
         f"   {len(snapshot.running)}{'+' if len(snapshot.running) >= MOST_LISTED else ''} running",
-        *(
-            f"   {amount(wait.jobs, wait.is_capped)} {WAITS[wait.kind]}"
-            for wait in snapshot.waits
-            if wait.kind in WAITS
-        ),
+    )
+    waits = Text("   ").join(
+        Text(f"{amount(wait.jobs, wait.is_capped)} {WAITS[wait.kind]}") for wait in snapshot.waits if wait.kind in WAITS
     )
     if (snapshot.oldest_transaction or 0) >= LONG:
         work.append(f"   transaction open for {span(snapshot.oldest_transaction)}", style="red")
+    # What does not fit beside it has a line of its own, if there are enough of them.
+    is_alone = len(work) + len(waits) + 3 > width and height >= LOW
+    works = [work, waits] if is_alone else [work + Text("   " if waits else "") + waits]
     rates = Text()
     for name, values in (("deferred", seen.deferred), ("ended", seen.ended)):
         now = f"{values[-1]:,.0f}/s" if values else "-"
         rates.append(f"{name} {now:>9} ")
         rates.append(f"{line(list(values)[-BARS_SHOWN:]):<{BARS_SHOWN}} ", style="cyan")
     rates.rstrip()
-    return [head, work, rates, *([Text(shown(seen.error), style="red")] if seen.error else [])]
+    return [head, *works, rates, *_error(seen.error, width)]
 
 
 WAITS = {"scheduled": "scheduled", "lock": "behind locks", "task": "of unknown tasks", "turn": "apart"}
@@ -268,9 +280,9 @@ def _foot(view: TopView) -> Text:
     foot = Text()
     for pane in Pane:
         foot.append(f" {pane.value} {pane.name.lower()} ", style="reverse" if pane is view.pane else "")
-    foot.append(f" every {view.interval:g} s  ? help  q quit", style="dim")
     if view.filter:
-        foot.append(f"   /{shown(view.filter)}", style="yellow")
+        foot.append(f" /{shown(view.filter)} ", style="yellow")
+    foot.append(f" every {view.interval:g} s  ? help  q quit", style="dim")
     return foot
 
 
@@ -287,7 +299,7 @@ def _queues(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
         PaneColumn("queue", lambda row: row.name, is_number=False),
         PaneColumn("ready", lambda row: row.ready + row.is_capped / 2, lambda value: amount(int(value), value % 1 > 0)),
         PaneColumn("running", lambda row: row.running),
-        PaneColumn("oldest ready", lambda row: row.latency, lambda value: span(value), is_bad=_long),
+        PaneColumn("oldest ready", lambda row: row.latency, lambda value: span(value) if value else "-", is_bad=_long),
         PaneColumn("workers", lambda row: row.workers, is_bad=lambda value: value == 0),
     ]
     return columns, sorted(snapshot.queues, key=lambda row: (-row.latency, row.name))

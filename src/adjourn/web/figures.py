@@ -60,14 +60,17 @@ def queues(view: View) -> list[dict[str, Any]]:
         latency.keys() | counts.keys() | paused.keys() | running.keys() | unknown.keys() | set_aside.keys() | served
     ):
         row = counts.get(name, {})
+        ready = max(0, row.get("jobs", 0) - running[name])
+        # Waits are read more often than jobs are counted: where one waits there is one at least.
+        is_more = not ready and latency.get(name, 0.0) > 0
         found.append(
             {
                 "name": name,
                 "held": limits[name]["waiting"] if name in limits else 0,
                 "latency": latency.get(name, 0.0),
-                "ready": max(0, row.get("jobs", 0) - running[name]),
+                "ready": 1 if is_more else ready,
                 "running": running[name],
-                "is_capped": row.get("is_capped", False),
+                "is_capped": is_more or row.get("is_capped", False),
                 "workers": len(serving_of(alive, name)),
                 "slots": slots_of(alive, working, name),
                 "pause": paused.get(name),

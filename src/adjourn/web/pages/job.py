@@ -28,6 +28,8 @@ MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
 FILES = ("args", "result")
 LONGEST_ERROR = 20_000
+LEAST_WIDTH = 1.5
+"""An attempt is seen, however short it was: so many percent of the line are its bar at least."""
 LONGEST_NOTICE = 4000
 MOST_BACK = 2048
 KEPT = 1.9
@@ -167,12 +169,12 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
     if starts:
         first = min(starts)
         last = max([each["ended"] or now for each in found if each["began"]])
-        whole = max((last - first).total_seconds(), 0.001)
+        whole = max((last - first).total_seconds(), 1e-6)
         for each in found:
             if each["began"] is not None:
-                each["from"] = 100 * (each["began"] - first).total_seconds() / whole
                 took = ((each["ended"] or now) - each["began"]).total_seconds()
-                each["width"], each["took"] = max(0.5, 100 * took / whole), took
+                each["width"], each["took"] = min(100.0, max(LEAST_WIDTH, 100 * took / whole)), took
+                each["from"] = min(100 - each["width"], 100 * (each["began"] - first).total_seconds() / whole)
     numbers = [each["number"] for each in found]
     for before, each in zip([0, *numbers], found, strict=False):
         each["gap"] = max(0, each["number"] - before - 1)
