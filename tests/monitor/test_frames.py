@@ -157,8 +157,8 @@ def test_each_key_does_what_the_help_says() -> None:
     assert view.filter == "q"
     obey(ESCAPE, view)
     assert (view.filter, view.is_typing) == ("", False)
-    obey("p", view)
-    assert view.is_paused
+    obey("f", view)
+    assert view.is_frozen
     obey("+", view)
     assert view.interval == 4.0
     for _ in range(20):
