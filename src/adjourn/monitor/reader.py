@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adjourn import sql
+from adjourn._domain.callings import connecting_as
 from adjourn.app import App
 from adjourn.connectors.base import SyncSession
 from adjourn.exceptions import ConnectorException, InvalidOption
@@ -48,7 +49,8 @@ class Reader:
         self._name = name
         self._queries = {**reading.queries("monitor", self.schema), **reading.queries(folder, self.schema)}
         self._rollback = sql.statements(self.schema)["rollback"]
-        self.session: SyncSession = app.connector.session()
+        with connecting_as(name.removeprefix("adjourn ") or folder):
+            self.session: SyncSession = app.connector.session()
 
     def close(self) -> None:
         """Close the connection."""

@@ -80,7 +80,9 @@ class Exchange:
         self._floors = Floors()
         self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
-        self._contact = Contact(worker.app, worker.options.longest_round_trip, self._doubt, self._reports)
+        self._contact = Contact(
+            worker.app, worker.options.longest_round_trip, worker.options.name, self._doubt, self._reports
+        )
         self._details = Details(worker.options.concurrency)
         self._is_listening = False
         self._is_called = False

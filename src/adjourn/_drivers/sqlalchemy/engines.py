@@ -20,11 +20,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
+from adjourn._domain.callings import APP
 from adjourn._domain.checks import is_storable
 from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected, unreachable
-from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
+from adjourn._drivers.libpq import LASTING, NAME, connect_timeout, unsaid
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import ENCODING
@@ -120,8 +121,11 @@ def make_engine(
     said = {**url.translate_connect_args(), **url.query, **given}
     within = connect_timeout(said, (pool_timeout(options), response_timeout))
     is_libpq = url.get_driver_name() != "asyncpg"  # which always uses UTF8
-    defaults = {"connect_timeout": within, **ENCODING, **LASTING} if is_libpq else {"timeout": within}
+    defaults = {"connect_timeout": within, **ENCODING, **LASTING, NAME: APP} if is_libpq else {"timeout": within}
     arguments = {**unsaid(said, defaults), **given}
+    if not is_libpq:
+        name = {"application_name": os.environ.get("PGAPPNAME") or APP}
+        arguments["server_settings"] = {**name, **(given.get("server_settings") or {})}
     if connecting is not None:
         arguments.setdefault("async_creator_fn", connecting)
     if not may_prepare:
