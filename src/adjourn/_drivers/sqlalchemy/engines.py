@@ -131,7 +131,7 @@ def make_engine(
     if not may_prepare:
         arguments = {**UNPREPARED[url.get_driver_name()], **arguments}
     try:
-        return create(url, **{**options, "connect_args": arguments})
+        engine = create(url, **{**options, "connect_args": arguments})
     except (ArgumentError, TypeError) as error:
         raise exceptions.InvalidOption(
             f"{name}: {error}. It takes the options of SQLAlchemy's create_engine (pool_size, max_overflow, ...)."
@@ -139,6 +139,18 @@ def make_engine(
     except (ImportError, NoSuchModuleError) as error:
         driver = url.get_driver_name()
         raise ImportError(f"{name} needs {driver}: pip install 'adjourn[sqlalchemy,{driver}]' ({error}).") from error
+    if url.get_driver_name() == "psycopg2" and options.get("isolation_level") != "AUTOCOMMIT":
+        event.listen(engine, "checkin", _in_transactions_again)
+    return engine
+
+
+def _in_transactions_again(raw: Any, entry: ConnectionPoolEntry) -> None:
+    """Undo what `names.committing` has done, as a connection goes back: the engine's user may have it next."""
+    if raw is not None and raw.autocommit and not raw.closed:
+        try:
+            raw.autocommit = False
+        except Exception:  # a transaction that somebody has begun by a statement
+            entry.invalidate()
 
 
 def pool_timeout(options: Mapping[str, Any]) -> float:
