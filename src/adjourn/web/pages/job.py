@@ -13,8 +13,8 @@ from adjourn._domain.progress import progress_of
 from adjourn.exceptions import JobChanged, TaskNotFound
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
-from adjourn.monitor.reasons import told_limit
 from adjourn.monitor.reader import Reader
+from adjourn.monitor.reasons import told_limit
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
