@@ -124,8 +124,8 @@ def make_engine(
     defaults = {"connect_timeout": within, **ENCODING, **LASTING, NAME: APP} if is_libpq else {"timeout": within}
     arguments = {**unsaid(said, defaults), **given}
     if not is_libpq:
-        name = {"application_name": os.environ.get("PGAPPNAME") or APP}
-        arguments["server_settings"] = {**name, **(given.get("server_settings") or {})}
+        called = {"application_name": os.environ.get("PGAPPNAME") or APP}
+        arguments["server_settings"] = {**called, **(given.get("server_settings") or {})}
     if connecting is not None:
         arguments.setdefault("async_creator_fn", connecting)
     if not may_prepare:

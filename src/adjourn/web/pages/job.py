@@ -97,7 +97,7 @@ def show(view: View) -> dict[str, Any]:
 def _is_unknown(job: Job, row: Row) -> bool:
     """Return whether a job waits for a worker that knows its task, as others do if none has met it yet, or failed because there was none."""
     if job.status != "failed" or not job.errors:
-        return row["waits_for"] == "task" or (row["waits_for"] == "worker" and row["others_unknown"])
+        return row["waits_for"] == "task" or (row["waits_for"] == "worker" and bool(row["others_unknown"]))
     last = job.errors[-1]
     # The job's own code may raise the same: of another task, then.
     return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
