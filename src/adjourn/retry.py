@@ -173,7 +173,7 @@ def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[
 @attrs.define(kw_only=True, slots=False)
 class RetryStrategy(BaseRetryStrategy):
     """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year
-    at most. ``attempts`` is how often the job had failed before.
+    at most. ``attempts`` is how often the job had failed before, or had lost its worker.
 
     ``RetryStrategy(max_attempts=5, exponential_wait=2)`` retries after 2, 4, 8, 16 and 32 seconds. Without a wait, retries
     are at once.
@@ -181,7 +181,8 @@ class RetryStrategy(BaseRetryStrategy):
     Parameters
     ----------
     max_attempts
-        The most retries; 0 means none, None (the default) no limit. That of a job (``configure(max_attempts=...)``) goes before.
+        The most retries; 0 means none, None (the default) no limit. A run that was lost with its worker counts as one, too: the job runs
+        again without asking its task, and has one retry less for failures. That of a job (``configure(max_attempts=...)``) goes before.
     wait, linear_wait, exponential_wait
         Seconds, zero or more; 0 by default.
     max_wait

@@ -286,6 +286,25 @@ async def test_deaths_of_workers_count_as_attempts(app: adjourn.App, claimer: Cl
     assert await reason_async(app, twice) == ("failed", "adjourn.exceptions.WorkerLost")
 
 
+async def test_deaths_of_workers_count_as_attempts_for_the_tasks_own_retries(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    @app.task(name="fails", retry=adjourn.RetryStrategy(max_attempts=1))
+    def fails() -> None:
+        raise ValueError("no")
+
+    lost = await fails.defer_async()
+    assert await claimer.ids_async() == [lost]
+    await app.job_manager.prune_stalled_workers_async(0)
+    assert (await listed_async(app, lost)).attempts == 1
+    usual = await fails.defer_async()
+    await testing.drain_async(app, raise_failures=False)
+    jobs = [await listed_async(app, job_id) for job_id in (lost, usual)]
+    assert [job.status for job in jobs] == ["failed", "failed"]
+    ends = [[error["exception"].rpartition(".")[2] for error in job.errors] for job in jobs]
+    assert ends == [["ValueError"], ["ValueError", "ValueError"]]
+
+
 async def test_a_drain_runs_no_job_that_has_expired(app: adjourn.App) -> None:
     ran: list[int] = []
 

@@ -287,6 +287,23 @@ def test_deaths_of_workers_count_as_attempts(app: adjourn.App, claimer: Claimer)
     assert reason(app, twice) == ("failed", "adjourn.exceptions.WorkerLost")
 
 
+def test_deaths_of_workers_count_as_attempts_for_the_tasks_own_retries(app: adjourn.App, claimer: Claimer) -> None:
+    @app.task(name="fails", retry=adjourn.RetryStrategy(max_attempts=1))
+    def fails() -> None:
+        raise ValueError("no")
+
+    lost = fails.defer()
+    assert claimer.ids() == [lost]
+    app.job_manager.prune_stalled_workers(0)
+    assert listed(app, lost).attempts == 1
+    usual = fails.defer()
+    testing.drain(app, raise_failures=False)
+    jobs = [listed(app, job_id) for job_id in (lost, usual)]
+    assert [job.status for job in jobs] == ["failed", "failed"]
+    ends = [[error["exception"].rpartition(".")[2] for error in job.errors] for job in jobs]
+    assert ends == [["ValueError"], ["ValueError", "ValueError"]]
+
+
 def test_a_drain_runs_no_job_that_has_expired(app: adjourn.App) -> None:
     ran: list[int] = []
 

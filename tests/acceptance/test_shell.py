@@ -600,6 +600,23 @@ def test_who_has_no_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> N
     assert authors.author() == Author(name=f"4711@{socket.gethostname()}", how="shell")
 
 
+@pytest.mark.parametrize("line", ["retry {id}", "retry queue=mail yes", "change {id} at=2101-01-31T12:00+01:00"])
+def test_who_wants_a_job_to_run_is_told_of_the_pause_that_keeps_it(app: adjourn.App, typed: Typed, line: str) -> None:
+    job_id = app.tasks["mail"].configure(queue="mail").defer(to="ann")
+    if line.startswith("retry"):
+        app.job_manager.cancel_job_by_id(job_id)
+        line = line.replace("yes", "status=cancelled yes")
+    app.job_manager.pause_queue("mail")
+    app.job_manager.pause_queue("others")
+    app.job_manager.pause_task("mail", seconds=3600)
+    told = typed(line.format(id=job_id))
+    assert " ".join(told[-1]) == (
+        "Queue mail is paused: no job of it starts until it is resumed. "
+        "Task mail is paused: no job of it starts until the pause ends."
+    )
+    assert len(typed(f"change {job_id} priority=3")) == 1
+
+
 def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed) -> None:
     assert typed("pause queue=mail") == [["Queue", "mail", "is", "paused"]]
     assert typed("pause queue=mail task=clean") == [

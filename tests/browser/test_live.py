@@ -39,11 +39,11 @@ def test_where_events_are_blocked_the_browser_asks(app: adjourn.App, look: Look)
     expect(page.locator("tr[data-row='new arrivals']")).to_be_visible()
 
 
-def test_figures_that_are_paused_stay_until_they_go_on(app: adjourn.App, look: Look) -> None:
+def test_figures_that_are_frozen_stay_until_they_go_on(app: adjourn.App, look: Look) -> None:
     page = look.go("/queues")
     expect(page.locator("#mode")).to_have_attribute("data-mode", "live")
     page.keyboard.press(".")
-    expect(page.locator("#mode")).to_have_text("paused")
+    expect(page.locator("#mode")).to_have_text("frozen")
     defer_elsewhere(app, "new arrivals")
     page.wait_for_timeout(3000)
     expect(page.locator("tr[data-row='new arrivals']")).to_have_count(0)
@@ -95,7 +95,7 @@ def test_a_dashboard_that_has_ended_is_told(app: adjourn.App, look: Look) -> Non
     expect(page.locator("#mode")).to_have_attribute("data-mode", "live")
     look.page.context.set_offline(True)
     look.page.route("**/*", lambda route: route.abort())
-    page.evaluate("document.querySelector('#pause').click(); document.querySelector('#pause').click()")
+    page.evaluate("document.querySelector('#freeze').click(); document.querySelector('#freeze').click()")
     expect(page.locator("#mode")).to_have_attribute("data-mode", "offline")
     expect(page.locator("#announcer")).to_contain_text("does not answer")
 

@@ -13,7 +13,7 @@ import pytest
 from adjourn import exceptions
 from adjourn._async.connectors.psycopg_session import translated_run_async
 from adjourn.connector import BaseConnector
-from adjourn.connectors.adapted import AdaptedConnector, Driver, DriverSession
+from adjourn.connectors.adapted import SETTINGS, AdaptedConnector, Driver, DriverSession
 from adjourn.testing import ConnectorContract
 from adjourn.types import Parameters, Row, Statement
 from dispatch.pairs import own_connection
@@ -45,8 +45,14 @@ class Faultless(Driver[Pool]):
     async def connect_async(self) -> Connection:
         return await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
 
+    async def set_up_async(self, connection: Connection) -> None:
+        await translated_run_async(connection, SETTINGS, None)
+
     async def make_pool_async(self) -> Pool:
-        return Pool([await self.connect_async(), await self.connect_async()])
+        pool = Pool([await self.connect_async(), await self.connect_async()])
+        for connection in pool.connections:
+            await self.set_up_async(connection)
+        return pool
 
     async def close_pool_async(self, pool: Pool) -> None:
         for connection in pool.connections:
@@ -87,6 +93,29 @@ class CommitsByItself(Faultless):
 class TakesNoConnection(Faultless):
     async def execute_on_async(self, connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
         return await Driver.execute_on_async(self, connection, statement, parameters)
+
+
+class SetsNothing(Faultless):
+    async def set_up_async(self, connection: Connection) -> None: ...
+
+
+class SetsOneConnection(Faultless):
+    is_first = True
+
+    async def set_up_async(self, connection: Connection) -> None:
+        if self.is_first:
+            await super().set_up_async(connection)
+        self.is_first = False
+
+
+class ResetsConnections(Faultless):
+    async def execute_async(self, pool: Pool, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        connection = await self.take_async(pool)
+        try:
+            return await translated_run_async(connection, statement, parameters)
+        finally:
+            await connection.execute("RESET ALL")
+            pool.free.put_nowait(connection)
 
 
 class ClosesNothing(Faultless):
@@ -168,6 +197,7 @@ def contract_of(
     return Contract()
 
 
+SET_UP = "test_each_connection_of_the_pool_has_the_settings_that_statements_depend_on"
 BREACHES = [
     (CommitsByItself, "test_a_call_on_a_connection_of_the_users_is_part_of_its_transaction", "expected"),
     (
@@ -180,6 +210,7 @@ BREACHES = [
     (WaitsForEver, "test_a_call_does_not_wait_longer_than_the_timeout_for_a_connection", "a call is refused"),
     (SplitsAtSemicolons, "test_without_parameters_the_text_is_sent_as_it_is", "expected"),
     (LosesConnections, "test_a_call_that_is_cancelled_leaves_the_connector_usable", "hangs"),
+    *((driver, SET_UP, "DateStyle.* is not set") for driver in (SetsNothing, SetsOneConnection, ResetsConnections)),
     (WaitsInSilence, "test_a_session_that_the_server_has_ended_raises", "expected ConnectorException"),
 ]
 

@@ -482,6 +482,25 @@ def test_an_error_of_the_database_is_told(root: Client, shop: Shop) -> None:
     assert "adjourn_cancel_jobs_v1" in told
 
 
+@pytest.mark.parametrize("action", ["retry", "run_now"])
+def test_who_wants_jobs_to_run_is_told_of_the_pauses_that_keep_them(root: Client, shop: Shop, action: str) -> None:
+    if action == "retry":
+        job_id = make_job(bill, status="failed", queue_name="mail", args={"order_id": 1}).pk
+    else:
+        job_id = bill.configure(queue="mail", schedule_in={"hours": 1}).defer(order_id=1)
+    app.job_manager.pause_queue("others")
+    app.job_manager.pause_queue("mail")
+    app.job_manager.pause_task(bill.name, seconds=3600)
+    told = act(root, action, [job_id])[1:]
+    app.job_manager.resume_queue("others")
+    app.job_manager.resume_queue("mail")
+    app.job_manager.resume_task(bill.name)
+    assert told == [
+        "Queue mail is paused: no job of it starts until it is resumed.",
+        f"Task {bill.name} is paused: no job of it starts until the pause ends.",
+    ]
+
+
 def test_a_queueing_lock_that_is_taken_does_not_stop_a_retry(root: Client, shop: Shop) -> None:
     failed = make_job(bill, status="failed", queueing_lock="q", args={"order_id": 1}).pk
     bill.configure(queueing_lock="q").defer(order_id=2)

@@ -319,6 +319,21 @@ def test_a_job_that_runs_for_much_longer_than_its_task_does_is_told(
         assert finding.statement.startswith("adjourn --app=... shell abort ")
 
 
+def test_a_limit_of_a_task_is_why_jobs_of_a_queue_wait(app: adjourn.App, execute: Execute) -> None:
+    lives(execute, queues="null")
+    execute("update adjourn.adjourn_workers set details = '{\"concurrency\": 2}'")
+    with app.open():
+        app.job_manager.set_limit(task="send", concurrency=1)
+    stores(execute, age=700)
+    (finding,) = found(app, "jobs", Level.CRITICAL)
+    assert finding.text.endswith("its workers have free slots")
+    gate = "(select id from adjourn.adjourn_limits where name = 'send')"
+    stores(execute, hold=7, columns=", gate_id", values=f", {gate}", age=60)
+    (finding,) = found(app, "jobs", Level.CRITICAL)
+    assert finding.text.endswith("the limit of task send holds back 1 job")
+    assert finding.remedy.startswith("Raise the limit")
+
+
 def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjourn.App, execute: Execute) -> None:
     lives(execute, queues="'{print}'")
     stores(execute, age=700)

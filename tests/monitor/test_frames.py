@@ -263,9 +263,9 @@ def test_each_key_does_what_the_help_says() -> None:
     assert view.filter == "q"
     obey(ESCAPE, view)
     assert (view.filter, view.is_typing) == ("", False)
-    for key in ("p", " "):
+    for key in ("f", " "):
         obey(key, view)
-        assert view.is_paused is (key == "p")
+        assert view.is_frozen is (key == "f")
     obey("+", view)
     assert view.interval == 4.0
     for _ in range(20):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from adjourn._domain.checks import check_filter, check_id, check_name, check_priority
+from adjourn._domain.options import option_of
 from adjourn._domain.time_checks import check_schedule
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition, Status
@@ -21,6 +23,11 @@ SECONDS = [
     "round_trip_timeout",
     "abort_job_polling_interval",
     "timeout",
+    "unknown_task_timeout",
+    "priority_ageing",
+    "stuck_worker_timeout",
+    "stall_after",
+    "outage_patience",
 ]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -100,6 +107,12 @@ def test_a_worker_option_that_makes_no_sense_is_refused_by_name(option: str, val
 
 
 NOT_SECONDS = [float("nan"), float("inf"), 1e300, "10", True, -1]
+
+
+def test_every_option_in_seconds_is_tried() -> None:
+    told = {field.name for field in attrs.fields(Options) if option_of(field).unit == "seconds"}
+    annotated = {field.name for field in attrs.fields(Options) if str(field.type).startswith("float")}
+    assert set(SECONDS) == told == annotated
 
 
 @pytest.mark.parametrize("value", NOT_SECONDS)

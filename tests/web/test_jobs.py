@@ -353,6 +353,32 @@ def test_a_retry_in_a_list_leads_back_to_the_list(client: TestClient, failed: li
     assert f'data-row="{failed[2]}"' not in done.text
 
 
+@pytest.mark.parametrize("scope", ["queue", "task"])
+def test_who_wants_a_job_to_run_is_told_of_the_pause_that_keeps_it(
+    app: adjourn.App, client: TestClient, failed: list[int], scope: str
+) -> None:
+    job = next(iter(app.job_manager.list_jobs(failed[2])))
+    name = job.queue if scope == "queue" else job.task_name
+    pause = app.job_manager.pause_queue if scope == "queue" else app.job_manager.pause_task
+    pause(name)
+    told = f"{scope.capitalize()} {name} is paused: no job of it starts until it is resumed."
+    fields = form_of(client.get(f"/job?id={job.id}").text, "job.retry")
+    assert f"Job {job.id} runs again. {told}" in text_of(
+        client.post("/do/job.retry", data=fields, headers=SAME_SITE).text
+    )
+    later = app.tasks[job.task_name].configure(queue=job.queue, schedule_in={"hours": 1}).defer(**job.task_kwargs)
+    pause(name, seconds=3600)
+    fields = form_of(client.get(f"/job?id={later}").text, "job.run_now")
+    assert f"{told[: told.index('it is resumed')]}the pause ends." in text_of(
+        client.post("/do/job.run_now", data=fields, headers=SAME_SITE).text
+    )
+    with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as storing:
+        fields = form_of(storing.get(f"/task?name={job.task_name}").text, "job.defer")
+        fields |= {"queue": job.queue, "args": json.dumps(job.task_kwargs)}
+        done = storing.post("/do/job.defer", data=fields, headers=SAME_SITE)
+    assert "no job of it starts until the pause ends" in text_of(done.text)
+
+
 def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: TestClient) -> None:
     job_id = app.tasks["send"].defer()
     fields = form_of(client.get(f"/job?id={job_id}").text, "job.cancel")
@@ -938,7 +964,7 @@ def test_what_a_job_waits_for_leads_to_what_tells_more(app: adjourn.App, client:
         """Do nothing."""
 
     limited = ship.defer(tenant="a")
-    assert '<dd><a href="/limits">a place under a limit</a></dd>' in client.get(f"/job?id={limited}").text
+    assert '<dd><a href="/limits">a place under limit ship</a></dd>' in client.get(f"/job?id={limited}").text
     ready = app.tasks["send"].defer()
     assert '<dd><a href="/queue?name=mail">a worker</a></dd>' in client.get(f"/job?id={ready}").text
     app.tasks["send"].configure(lock="album").defer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import html
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ from adjourn import web
 from adjourn.jobs import Author
 from adjourn.limits import Limit, Rate
 from adjourn.monitor import Monitor
+from adjourn.monitor.reasons import Held
 from adjourn.monitor.slots import SlotCount
 from adjourn.web import figures
 from support.waiting import until
@@ -212,6 +214,7 @@ def test_who_may_not_resume_is_told_of_a_pause_alone(app: adjourn.App) -> None:
 
 
 PAUSED = ("paused", "warn", "no job starts until it is resumed")
+OWN = functools.partial(Held, scope="queue", name="mail")
 ALONE = ("no worker", "bad", "no worker that is alive serves it")
 
 
@@ -220,9 +223,9 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
     [
         ({"pause": {"at": 0}, "latency": 90.0}, [PAUSED]),
         ({"pause": {"at": 0, "ends_at": 60}}, [("paused", "warn", "no job starts until then")]),
-        ({"pause": {"at": 0}, "held": 20}, [PAUSED, ("limited", "warn", "its limit holds back 20 jobs")]),
+        ({"pause": {"at": 0}, "held": [OWN(jobs=20)]}, [PAUSED, ("limited", "warn", "its limit holds back 20 jobs")]),
         (
-            {"pause": {"at": 0}, "held": 1, "workers": 0},
+            {"pause": {"at": 0}, "held": [OWN(jobs=1)], "workers": 0},
             [PAUSED, ALONE, ("limited", "warn", "its limit holds back 1 job")],
         ),
         ({"workers": 0}, [ALONE]),
@@ -249,16 +252,27 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
             {"latency": 12.0, "slots": SlotCount(number=1, taken=1)},
             [("waiting", "warn", "the one slot of its workers is busy")],
         ),
-        ({"latency": 12.0, "held": 1}, [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")]),
         (
-            {"latency": 12.0, "slots": SlotCount(number=4, taken=4), "held": 2},
+            {"latency": 12.0, "held": [OWN(jobs=1)]},
+            [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")],
+        ),
+        (
+            {"latency": 12.0, "slots": SlotCount(number=4, taken=4), "held": [OWN(jobs=2)]},
             [
                 ("waiting", "warn", "all 4 slots of its workers are busy"),
                 ("limited", "warn", "its limit holds back 2 jobs"),
             ],
         ),
-        ({"latency": 12.0}, [("waiting", "warn", "its workers have free slots: see the workers and the limits")]),
-        ({"held": 2}, [("limited", "warn", "its limit holds back 2 jobs")]),
+        ({"latency": 12.0}, [("waiting", "warn", "its workers have free slots")]),
+        (
+            {"held": [Held(scope="task", name="send", jobs=1000, is_capped=True)]},
+            [("limited", "warn", "the limit of task send holds back 1,000 jobs or more")],
+        ),
+        (
+            {"held": [Held(scope="key", name="tenant", jobs=3), OWN(jobs=1)]},
+            [("limited", "warn", "limit tenant holds back 3 jobs; so does 1 other limit")],
+        ),
+        ({"held": [OWN(jobs=2)]}, [("limited", "warn", "its limit holds back 2 jobs")]),
         (
             {"ready": 0, "paused_tasks": [{"task": "send", "jobs": 3, "is_capped": False}]},
             [("paused task", "warn", "task send is paused: 3 jobs wait")],
@@ -297,7 +311,7 @@ def test_a_queue_is_told_with_all_its_states_and_their_reasons(
     facts: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
     usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": SlotCount(number=4)}
-    assert figures.judged({**usual, "held": 0, "unknown": [], "paused_tasks": [], **facts}) == told
+    assert figures.judged({**usual, "held": [], "unknown": [], "paused_tasks": [], **facts}) == told
 
 
 def test_jobs_of_a_task_that_no_worker_knows_are_told_wherever_one_looks(app: adjourn.App, client: TestClient) -> None:
@@ -312,6 +326,25 @@ def test_jobs_of_a_task_that_no_worker_knows_are_told_wherever_one_looks(app: ad
     assert "No worker knows it: 1 job waits" in text_of(client.get("/task?name=gone").text)
     assert re.search("gone .* no worker knows it: 1 job", text_of(client.get("/tasks").text))
     assert "no worker knows" not in text_of(client.get("/queue?name=mail").text)
+
+
+def test_a_job_of_an_unknown_task_says_at_once_what_is_known(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    gone = app.configure_task("gone", queue="letters", allow_unknown=True)
+    first, usual = gone.defer(), app.tasks["send"].defer()
+    told = "This dashboard's app does not declare task gone ."
+    page = text_of(client.get(f"/job?id={first}").text)
+    assert "Waits for a worker" in page
+    assert told in page
+    assert "does not declare" not in text_of(client.get(f"/job?id={usual}").text)
+    app.run_worker(wait=False)
+    second = gone.defer()
+    page = text_of(client.get(f"/job?id={second}").text)
+    assert "No worker that serves its queue knows task gone ." in page
+    assert told not in page
+    observer.execute("delete from adjourn.adjourn_jobs where id = %s", (first,))
+    assert told in text_of(client.get(f"/job?id={second}").text)
 
 
 @pytest.mark.parametrize("has_worker", [False, True])
@@ -391,6 +424,30 @@ def test_the_overview_does_not_call_well_what_limits_hold_back(app: adjourn.App,
     page = client.get("/").text
     assert "Oldest ready job none 2 jobs held back by limits" in text_of(page)
     assert '<div class="tile warn">' in page
+
+
+def test_what_a_limit_of_a_task_or_a_key_holds_back_is_told_where_the_jobs_wait(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    @app.task(name="ship", queue="ships", limits=[Limit(key="tenant", concurrency=1)])
+    def ship(tenant: str) -> None:
+        """Do nothing."""
+
+    app.job_manager.set_limit(task="send", concurrency=1)
+    ids = ship.batch_defer({"tenant": "a"}, {"tenant": "b"})
+    letter = app.tasks["send"].configure(queue="letters").defer()
+    # As a worker leaves it that finds the place taken.
+    sql = "update adjourn.adjourn_jobs set hold = 7, gate_id = (select id from adjourn.adjourn_limits where name = 'send') where id = %s"
+    observer.execute(sql, (letter,))
+    for queue, told in (
+        ("ships", "limit ship holds back 2 jobs"),
+        ("letters", "the limit of task send holds back 1 job"),
+    ):
+        for path in ("/queues", f"/queue?name={queue}"):
+            assert told in text_of(client.get(path).text), path
+    assert "the limit of task" not in text_of(client.get("/queue?name=ships").text)
+    assert "Waits for a place under limit ship" in text_of(client.get(f"/job?id={ids[0]}").text)
+    assert "Waits for a place under the limit of task send" in text_of(client.get(f"/job?id={letter}").text)
 
 
 def test_limits_are_told_with_what_is_taken(app: adjourn.App, client: TestClient) -> None:

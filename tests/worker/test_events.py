@@ -188,7 +188,7 @@ async def test_a_declared_death_is_told(app: adjourn.App, bench: Bench, told: To
     assert declared.worker.id
 
 
-async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told) -> None:
+async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told, caplog: pytest.LogCaptureFixture) -> None:
     @app.task
     async def work() -> None: ...
 
@@ -202,6 +202,8 @@ async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told) -> N
     assert await bench.status(job_id) == "succeeded"
     (rescued,) = told.of(events.JobsRescued)
     assert (rescued.rescued, rescued.failed) == (1, 0)
+    (record,) = [each for each in caplog.records if getattr(each, "action", "") == "rescued_jobs"]
+    assert (record.levelname, record.getMessage()) == ("WARNING", "Rescued 1 job of workers without heartbeats")
 
 
 async def test_a_lost_connection_is_told_and_that_it_is_back(

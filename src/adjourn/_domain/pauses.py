@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 
 from adjourn._domain.checks import check_reason
 from adjourn._domain.noting import Note
 from adjourn._domain.time_checks import check_aware, check_seconds
+from adjourn._domain.wording import shown
 from adjourn.exceptions import InvalidOption
 from adjourn.types import JSONDict
 
@@ -28,3 +30,17 @@ def pause_parameters(
             raise InvalidOption("seconds and until exclude each other: pass one of them.")
     check_reason("reason", reason)
     return {"seconds": seconds, "until": until, "reason": reason, "by": None if note is None else note.author.name}
+
+
+def told_pauses(pauses: Iterable[tuple[str, str, bool]]) -> str:
+    """Return what is added to the news that a job is to run, where something keeps it: one sentence for each pause, each after a space.
+
+    Parameters
+    ----------
+    pauses
+        Of each ``"queue"`` or ``"task"``, the name of that, and whether the pause has an end.
+    """
+    return "".join(
+        f" {scope.capitalize()} {shown(name)} is paused: no job of it starts until {'the pause ends' if ends else 'it is resumed'}."
+        for scope, name, ends in pauses
+    )

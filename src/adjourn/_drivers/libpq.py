@@ -27,6 +27,9 @@ CHOICES = {
 }
 """Parameters of which libpq knows all values. It looks at them when it connects."""
 
+NAME = "fallback_application_name"
+"""libpq's parameter of what a connection is called whose user has not said it, by ``application_name`` or PGAPPNAME."""
+
 LONGEST_CONNECT = 10.0
 """Seconds after which connecting is tried anew by default: a server that answers so late has not got the request."""
 
@@ -48,11 +51,15 @@ def connect_timeout(said: Mapping[str, Any], limits: Iterable[float | None]) -> 
 
 def unsaid(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of parameters that the user has not set, as an argument or in libpq's environment."""
-    return {
-        name: value
-        for name, value in defaults.items()
-        if name not in said and not (name == "connect_timeout" and "PGCONNECT_TIMEOUT" in os.environ)
-    }
+    return {name: value for name, value in defaults.items() if name not in said and not _is_said(name, said)}
+
+
+def _is_said(name: str, said: Mapping[str, Any]) -> bool:
+    """Return whether the user has said in another way what a parameter is for."""
+    if name == NAME:
+        # A setting of `options` would be set before it, and replaced.
+        return "application_name" in str(said.get("options") or os.environ.get("PGOPTIONS", ""))
+    return name == "connect_timeout" and "PGCONNECT_TIMEOUT" in os.environ
 
 
 def is_readable(text: str, read: Callable[[str], Mapping[str, Any]], error: type[Exception]) -> bool:

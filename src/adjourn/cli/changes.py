@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from adjourn._domain.pauses import told_pauses
 from adjourn._domain.wording import counted
 from adjourn.cli import grammar
 from adjourn.cli.authors import manager_of
@@ -23,6 +24,10 @@ DOING = {
     "cancel": "Cancelling jobs",
     "delete": "Deleting jobs",
 }
+
+STARTS = frozenset({"schedule_at", "now", "move_to"})
+"""What of a change makes one expect that a job runs."""
+MOST_LOOKED_AT = 100
 
 
 class Changes(Commands):
@@ -42,6 +47,7 @@ class Changes(Commands):
             raise UsageError("delay is for filters: write at=TIME")
         else:
             self._each("retry", ids, lambda job_id: self._retry(job_id, options.get("retry_at")))
+            self._say_pauses(ids)
 
     def on_change(self, words: list[str]) -> None:
         """Change waiting jobs."""
@@ -59,6 +65,8 @@ class Changes(Commands):
             self._matching("change", ids, rest, given, ["todo"], changes)
         else:
             self._each("change", ids, lambda job_id: self._change(job_id, changes))
+            if STARTS & changes.keys():
+                self._say_pauses(ids)
 
     def on_cancel(self, words: list[str]) -> None:
         """Cancel waiting jobs."""
@@ -126,11 +134,25 @@ class Changes(Commands):
                     print(f"\nadjourn: interrupted. {DONE[name]} {done}; the same command goes on", file=sys.stderr)
                     raise
             self._screen.say(f"{DONE[name]} {counted(len(changed), 'job')}")
+            if name == "retry" or STARTS & options.keys():
+                self._say_pauses(changed)
         else:
             limit = given.pop("limit", None)
             count = manager.count_jobs(**given, statuses=statuses)
             of_them = "" if limit is None or limit >= count else f", of which {limit} would be changed"
             self._screen.say(f"{counted(count, 'job')} with these filters{of_them}: add yes to {name} them")
+
+    def _say_pauses(self, ids: list[int]) -> None:
+        """Say which pauses keep jobs that one expects to run; of many the first are looked at."""
+        manager = self._app.job_manager
+        pauses = [pause for pause in manager.list_pauses() if pause.scope in ("queue", "task")]
+        if not pauses:
+            return
+        jobs = [job for job_id in ids[:MOST_LOOKED_AT] for job in manager.list_jobs(job_id, status="todo")]
+        names = {("queue", job.queue) for job in jobs} | {("task", job.task_name) for job in jobs}
+        kept = [pause for pause in pauses if (pause.scope, pause.name) in names]
+        if kept:
+            self._screen.say(told_pauses((pause.scope, pause.name, pause.ends_at is not None) for pause in kept)[1:])
 
     def _delete(self, job_id: int) -> None:
         manager = self._changing

@@ -39,7 +39,7 @@ HELP = (
     ("1 2 3 4 5", "queues, running jobs, tasks, workers, tables"),
     ("s", "sort by the next column"),
     ("/", "show only the rows with a text; Enter ends it, Escape forgets it"),
-    ("p, space", "pause, and go on"),
+    ("f, space", "freeze the figures, and go on"),
     ("+ -", "look less often, more often"),
     ("?", "these keys"),
     ("q", "quit"),
@@ -70,7 +70,7 @@ class TopView:
         A text that rows must have.
     is_typing
         Whether the text of the filter is being typed.
-    is_paused, has_help
+    is_frozen, has_help
         Whether there are no new looks, and whether the keys are explained.
     interval
         Seconds from one look to the next.
@@ -80,7 +80,7 @@ class TopView:
     sorted_by: int | None = None
     filter: str = ""
     is_typing: bool = False
-    is_paused: bool = False
+    is_frozen: bool = False
     has_help: bool = False
     interval: float = 2.0
 
@@ -182,8 +182,8 @@ def _head(seen: SeenSnapshot, view: TopView, width: int, height: int = LOW) -> l
     )
     if seen.error:
         head.append(f"  no answer for {span(seen.age)}", style="red")
-    elif view.is_paused:
-        head.append("  paused", style="yellow")
+    elif view.is_frozen:
+        head.append("  frozen", style="yellow")
     silent = len(snapshot.workers) - len(alive)
     work = Text.assemble(
         "oldest ready ",

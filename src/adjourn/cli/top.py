@@ -96,7 +96,7 @@ def _show(monitor: Monitor, interval: float) -> int:
     looked_at = 0.0
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            if not view.is_paused and time.monotonic() - looked_at >= view.interval:
+            if not view.is_frozen and time.monotonic() - looked_at >= view.interval:
                 _look(monitor, seen, time.monotonic() - looked_at)
                 looked_at = time.monotonic()
             live.update(frames.frame(seen, view, width=console.width, height=console.height), refresh=True)
@@ -146,8 +146,8 @@ def obey(key: str, view: TopView) -> bool:
         view.sorted_by = 0 if view.sorted_by is None else view.sorted_by + 1
     elif key == "/":
         view.is_typing, view.filter, view.has_help = True, "", False
-    elif key in ("p", " "):
-        view.is_paused = not view.is_paused
+    elif key in ("f", " "):
+        view.is_frozen = not view.is_frozen
     elif key == "+":
         view.interval = min(LONGEST, view.interval * 2)
     elif key == "-":

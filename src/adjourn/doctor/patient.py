@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from adjourn._domain.callings import connecting_as
 from adjourn._domain.statistics import Durations
 from adjourn._sync.managers.statements import schema_version
 from adjourn.app import App
@@ -129,7 +130,8 @@ class Listener:
     """A session that waits for one notification."""
 
     def __init__(self, app: App) -> None:
-        self._session = app.connector.session()
+        with connecting_as("doctor"):
+            self._session = app.connector.session()
         self.can_listen: bool = self._session.can_listen
 
     def listen(self, channel: str) -> None:

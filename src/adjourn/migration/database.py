@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from adjourn import sql
+from adjourn._domain.callings import connecting_as
 from adjourn.app import App
 from adjourn.exceptions import ConnectorException
 from adjourn.migration.report import MigrationRefused
@@ -47,7 +48,8 @@ class Database:
     def __init__(self, app: App, from_schema: str | None, *, is_trial: bool) -> None:
         self.schema: str = app.job_manager.schema
         self.is_trial: bool = is_trial
-        self._session = app.connector.session()
+        with connecting_as("migration"):
+            self._session = app.connector.session()
         self._own = sql.statements(self.schema)
         self._statements = procrastinate.statements(self.schema, Source(schema=from_schema or ""))
         try:

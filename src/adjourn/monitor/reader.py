@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adjourn import sql
+from adjourn._domain.callings import connecting_as
 from adjourn.app import App
 from adjourn.connectors.base import SyncSession
 from adjourn.exceptions import ConnectorException, InvalidOption
@@ -58,7 +59,8 @@ class Reader:
         self._queries = {**reading.queries("monitor", self.schema), **reading.queries(folder, self.schema)}
         statements = sql.statements(self.schema)
         self._rollback, self._commit = statements["rollback"], statements["commit"]
-        self.session: SyncSession = app.connector.session()
+        with connecting_as(name.removeprefix("adjourn ") or folder):
+            self.session: SyncSession = app.connector.session()
         self.is_lost = False
 
     def close(self) -> None:

@@ -26,6 +26,9 @@ class ConnectorContract(OpeningTests, StatementTests, GivenTests, SessionTests, 
     ----------
     executes_sql
         Whether text other than adjourn's own statements can be executed; set it to False if not.
+    sets_connections_up
+        Whether the connector makes the connections of its pool, and so executes ``SETTINGS`` on each; set it to False if another library
+        makes them.
     time_limit
         Seconds within which each test has to end, closing included; 60 unless set. A test that hangs fails then.
 

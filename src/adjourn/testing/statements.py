@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import unittest
 
 from adjourn import exceptions
 from adjourn._domain.times import time_of
+from adjourn._drivers.settings import EVERY_SESSION
 from adjourn.testing.checks import check_equal, check_raises, check_that, new_job, unique
 from adjourn.testing.faces import Face
 from adjourn.testing.suite import Suite
@@ -14,6 +16,12 @@ from adjourn.types import Statement
 
 PAST = datetime.datetime(2020, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
 LATER = datetime.datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+
+
+_UNSET = Statement(
+    "settings that were not set",
+    "SELECT name FROM pg_settings, pg_sleep(0.05) WHERE name = ANY(%(names)s::text[]) AND source NOT IN ('session', 'client')",
+)
 
 
 class StatementTests(Suite):
@@ -35,6 +43,30 @@ class StatementTests(Suite):
                 check_equal({name: row[name] for name in expected}, expected)
                 check_that(row["scheduled_at"].utcoffset() is not None, "datetimes are aware")
                 check_equal(await face.execute("get_job_status", {"job_id": 0}), [])
+
+        self._in_each_colour(check)
+
+    def test_each_connection_of_the_pool_has_the_settings_that_statements_depend_on(self) -> None:
+        """Whatever the role begins its sessions with. It stays so when a connection is used again, and also after an error.
+
+        Connections that go through a pooler in transaction mode have none, so their sessions cannot listen.
+        """
+        self._check_executes_sql()
+        if not self.sets_connections_up:
+            raise unittest.SkipTest("its connections are somebody else's")
+        names = {"names": [name for name in EVERY_SESSION if name != "client_encoding"]}
+
+        async def check(face: Face) -> None:
+            if not (await face.session()).can_listen:
+                raise unittest.SkipTest("there is a connection pooler in between")
+            async with face.opened():
+                for _ in range(2):
+                    found = await asyncio.gather(*(face.execute_statement(_UNSET, names) for _ in range(4)))
+                    unset = sorted({row["name"] for rows in found for row in rows})
+                    check_that(
+                        not unset, f"SETTINGS was executed on this connection, and holds: {', '.join(unset)} is not set"
+                    )
+                    await check_raises(exceptions.ConnectorException, face.execute("defer_job", new_job(args="{")))
 
         self._in_each_colour(check)
 

@@ -28,6 +28,7 @@ class Suite:
     """What is told of a connector, and how it is checked. See `ConnectorContract`."""
 
     executes_sql: bool = True
+    sets_connections_up: bool = True
     time_limit: float = 60.0
 
     def make_connector(self) -> BaseConnector:

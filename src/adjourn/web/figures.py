@@ -7,7 +7,8 @@ from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
 from adjourn.monitor.figures import latencies
-from adjourn.monitor.slots import SlotCount, queues_by_worker, serving_of, slots_of
+from adjourn.monitor.reasons import held_back, told_held, why_late
+from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import told
 from adjourn.web.page import View
 
@@ -46,7 +47,7 @@ def queues(view: View) -> list[dict[str, Any]]:
     paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "queue"}
     alive = serving_of(view.feed("crew"))
     served = {name for worker in alive for name in worker["queues"] or ()}
-    limits = {row["name"]: row for row in view.feed("limits") if row["scope"] == "queue"}
+    held = held_back(view.feed("limits"))
     unknown: dict[str, list[dict[str, Any]]] = {}
     for row in view.feed("unknown"):
         unknown.setdefault(row["queue"], []).append(row)
@@ -57,7 +58,14 @@ def queues(view: View) -> list[dict[str, Any]]:
     working = queues_by_worker(view.feed("working"))
     found = []
     for name in (
-        latency.keys() | counts.keys() | paused.keys() | running.keys() | unknown.keys() | set_aside.keys() | served
+        latency.keys()
+        | counts.keys()
+        | paused.keys()
+        | running.keys()
+        | unknown.keys()
+        | set_aside.keys()
+        | held.keys()
+        | served
     ):
         row = counts.get(name, {})
         ready = max(0, row.get("jobs", 0) - running[name])
@@ -66,7 +74,7 @@ def queues(view: View) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": name,
-                "held": limits[name]["waiting"] if name in limits else 0,
+                "held": held.get(name, ()),
                 "latency": latency.get(name, 0.0),
                 "ready": 1 if is_more else ready,
                 "running": running[name],
@@ -100,13 +108,13 @@ def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
         found.append(("no worker", "bad", "no worker that is alive serves it"))
     if queue["latency"] >= NOTICEABLE and not queue["pause"]:
         word, grade = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
-        found.append((word, grade, _why_late(queue)))
+        found.append((word, grade, why_late(queue["slots"], queue["held"], is_served=queue["workers"] > 0)))
     if queue["unknown"]:
         found.append(("unknown task", "bad", told(queue["unknown"])))
     if queue["paused_tasks"]:
         found.append(("paused task", "warn", _told_tasks(queue["paused_tasks"])))
     if queue["held"]:
-        found.append(("limited", "warn", f"its limit holds back {counted(queue['held'], 'job')}"))
+        found.append(("limited", "warn", told_held(queue["held"])))
     if found:
         return found
     return [("working", "good", "")] if queue["ready"] or queue["running"] else [("idle", "", "")]
@@ -117,15 +125,6 @@ def _told_tasks(tasks: list[dict[str, Any]]) -> str:
     more = " or more" if first["is_capped"] else ""
     text = f"task {shown(first['task'])} is paused: {counted(first['jobs'], 'job')}{more} {verb(first['jobs'], 'waits', 'wait')}"
     return f"{text}; so {verb(len(others), 'is', 'are')} {counted(len(others), 'other task')} here" if others else text
-
-
-def _why_late(queue: dict[str, Any]) -> str:
-    slots: SlotCount = queue["slots"]
-    if slots.are_full:
-        return slots.told
-    if queue["held"] or not queue["workers"]:
-        return ""  # another state says why
-    return f"{slots.told}: see the workers and the limits"
 
 
 def ended(view: View) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.callings import connecting_as
 from adjourn._domain.protocols import AppLike, AsyncSessionLike
 from adjourn.exceptions import ConnectorException
 from adjourn.worker.watch import RoundTrips, WatchedAsyncSession, within
@@ -23,10 +24,13 @@ class Connection:
         The app, for its connector and schema.
     limit
         Seconds that connecting and each round trip may take.
+    name
+        The worker's name.
     """
 
-    def __init__(self, app: AppLike, limit: float) -> None:
+    def __init__(self, app: AppLike, limit: float, name: str) -> None:
         self._app = app
+        self._name = name
         self.trips: RoundTrips = RoundTrips(limit, self.give_up)
         self.manager: AsyncWorkerManager | None = None
         """The operations, or None while there is no session."""
@@ -46,7 +50,8 @@ class Connection:
         if self.manager is None:
             connector = self._app.connector.get_async_connector()
             try:
-                self._session = await within(self.trips.limit, connector.session_async(), self._close_late)
+                with connecting_as("worker", self._name):
+                    self._session = await within(self.trips.limit, connector.session_async(), self._close_late)
             except TimeoutError:
                 raise silent(self.trips.limit, "let this worker connect") from None
             session = WatchedAsyncSession(self._session, self.trips)

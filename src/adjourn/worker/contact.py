@@ -25,14 +25,16 @@ class Contact:
         The app, for its connector and schema.
     limit
         Seconds that connecting and each round trip may take.
+    name
+        The worker's name.
     doubt
         What may have happened in round trips whose answer never came.
     reports
         Who is told of outages.
     """
 
-    def __init__(self, app: AppLike, limit: float, doubt: Doubt, reports: Reports) -> None:
-        self.connection: Connection = Connection(app, limit)
+    def __init__(self, app: AppLike, limit: float, name: str, doubt: Doubt, reports: Reports) -> None:
+        self.connection: Connection = Connection(app, limit, name)
         self._doubt = doubt
         self._reports = reports
         self._outage = Outage()

@@ -80,7 +80,9 @@ class Exchange:
         self._floors = Floors()
         self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
-        self._contact = Contact(worker.app, worker.options.longest_round_trip, self._doubt, self._reports)
+        self._contact = Contact(
+            worker.app, worker.options.longest_round_trip, worker.options.name, self._doubt, self._reports
+        )
         self._details = Details(worker.options.concurrency)
         self._is_listening = False
         self._is_called = False
@@ -274,15 +276,8 @@ class Exchange:
     async def _round(self) -> bool:
         """Do one round trip, or wait for a reason to do one. Return whether there is no more to do."""
         manager = await self._connected()
-        if not self.worker_id:
-            await self.register()
-            self._on_registered()
-        if self._keeps_house:
-            await self._keep_house(manager)
-        if self._lease.is_due:
-            await self._beat(manager)
-            if not self.worker_id:
-                return False
+        if not await self._may_exchange(manager):
+            return False
         now = time.monotonic()
         if self._doubt.look_at is not None and now >= self._doubt.look_at:
             await self._disown(manager)
@@ -290,11 +285,7 @@ class Exchange:
             self.hand_back(waiting)
         limit = self.slots.room(now)
         if not limit and not self._outbox.is_due and not self._is_called:
-            self._contact.serves()
-            if self.slots.is_stopping and not len(self.executor) and self._has_to_leave(now):
-                return True
-            await self._sleep(None, has_room=False)
-            return False
+            return await self._rest(now)
         probing = limit > 0 and self._pace.is_to_probe(now)
         stores = self._outbox.is_due
         exchanged = await self._exchange(manager, limit, probing, now)
@@ -304,11 +295,7 @@ class Exchange:
             await self._beat(manager)
             return False
         placed = await self._place(manager, exchanged, now, probing=probing, stores=stores)
-        if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
-            if placed or exchanged.repeat:
-                self._pace.probe_next()
-            if exchanged.repeat:
-                self._pace.confirm()
+        if self._has_more(exchanged, limit, placed=placed):
             # Let the tasks that were just started run before the next round trip. If it has outcomes to store, they run meanwhile.
             if len(exchanged.claimed) < limit or not self._outbox.outcomes or self.slots.buffer.has_locks:
                 await asyncio.sleep(0)
@@ -318,17 +305,49 @@ class Exchange:
             if exchanged.claimed:  # the next round trip stores the outcomes of those that end at once
                 await asyncio.sleep(0)
             return False
-        has_work = len(self.slots) or len(self._outbox)
-        is_empty = (
-            not exchanged.claimed
-            and self._floors.is_whole
-            and (not exchanged.place or self._pace.has_placed_in_vain(now))
-        )
-        if not self._options.wait and is_empty and not has_work:
+        if not self._options.wait and self._is_drained(exchanged, now):
             return True
         if not self.slots.is_stopping:
             await self._sleep(None if self._pace.is_to_place_later else exchanged.due_in)
         return False
+
+    async def _may_exchange(self, manager: AsyncWorkerManager) -> bool:
+        """Register, keep house and send a heartbeat where that is due. Return whether this worker counts as alive."""
+        if not self.worker_id:
+            await self.register()
+            self._on_registered()
+        if self._keeps_house:
+            await self._keep_house(manager)
+        if self._lease.is_due:
+            await self._beat(manager)
+        return bool(self.worker_id)
+
+    async def _rest(self, now: float) -> bool:
+        """Wait for room, or for an outcome: there is no reason for a round trip. Return whether a stopping worker has nothing left to do."""
+        self._contact.serves()
+        if self.slots.is_stopping and not len(self.executor) and self._has_to_leave(now):
+            return True
+        await self._sleep(None, has_room=False)
+        return False
+
+    def _has_more(self, exchanged: Exchanged, limit: int, *, placed: bool) -> bool:
+        """Tell whether there is a reason for another round trip at once: there may be more jobs, or there are outcomes to store."""
+        if placed or exchanged.repeat:
+            self._pace.probe_next()
+            if exchanged.repeat:
+                self._pace.confirm()
+            return True
+        return len(exchanged.claimed) >= limit > 0 or self._outbox.is_due
+
+    def _is_drained(self, exchanged: Exchanged, now: float) -> bool:
+        """Tell whether a worker that does not wait has found no job, and has none."""
+        return (
+            not exchanged.claimed
+            and self._floors.is_whole
+            and (not exchanged.place or self._pace.has_placed_in_vain(now))
+            and not len(self.slots)
+            and not len(self._outbox)
+        )
 
     async def _place(
         self, manager: AsyncWorkerManager, exchanged: Exchanged, now: float, *, probing: bool, stores: bool

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjourn import sql, telemetry
+from adjourn._domain.callings import connecting_as
 from adjourn._domain.heartbeats import Heartbeat
 from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
@@ -167,7 +168,8 @@ class HeartbeatThread(threading.Thread):
 
     def _converse(self) -> None:
         connector = self._app.connector
-        session = connector.session()
+        with connecting_as("worker", self._options.name):
+            session = connector.session()
         try:
             self._session = session
             if self._stop_asked:

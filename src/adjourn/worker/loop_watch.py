@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from adjourn import telemetry
+from adjourn._domain.callings import connecting_as
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import HandedBack
 from adjourn._domain.protocols import AppLike, SyncSessionLike
@@ -123,7 +124,8 @@ class LoopWatch(threading.Thread):
     @contextlib.contextmanager
     def _conversing(self) -> Iterator[SyncWorkerManager]:
         connector = self._app.connector
-        self._session = session = connector.session()
+        with connecting_as("worker", self._exchange.identity.name):
+            self._session = session = connector.session()
         try:
             watched = WatchedSyncSession(session, self._trips)
             yield SyncWorkerManager(watched, connector.json_loads, self._app.job_manager.schema)

@@ -24,9 +24,10 @@ from adjourn._async.connectors.psycopg_session import (
     looked_at_async,
     run_on_async,
 )
+from adjourn._domain.callings import APP, connection_name
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
-from adjourn._drivers.libpq import LASTING
+from adjourn._drivers.libpq import LASTING, NAME
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import kept_up
 from adjourn._drivers.settings import ENCODING
@@ -100,7 +101,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool retries in the background and does not report why it fails, so connect once first, to get the reason.
-        connection = await self._connect_async(options, self._configure_async, **ENCODING)
+        connection = await self._connect_async(options, self._configure_async, **ENCODING, **{NAME: APP})
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
         conninfo = self._conninfo_async if callable(options.conninfo) else await self._conninfo_async()
@@ -217,7 +218,8 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
                 await configure(connection)
 
         async def connect_async() -> None:
-            connected.append(await self._connect_async(options, configure_async, **driver.SESSION_DEFAULTS))
+            named = {NAME: connection_name()}
+            connected.append(await self._connect_async(options, configure_async, **driver.SESSION_DEFAULTS, **named))
 
         try:
             await runtime.guarded(connect_async)
@@ -270,7 +272,9 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         options = self.options
         conninfo = options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
         given = options.connection if isinstance(options.connection, Mapping) else {}
-        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING}))
+        return make_conninfo(
+            conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING, NAME: APP})
+        )
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.

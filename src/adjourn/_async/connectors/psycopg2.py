@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
+from adjourn._domain.callings import connection_name
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.psycopg2 import options as driver
@@ -274,8 +275,9 @@ class AsyncPsycopg2Session(AsyncSession):
 
 async def connected_session_async(options: driver.Psycopg2Options) -> AsyncPsycopg2Session:
     """Connect for one caller alone."""
+    name = connection_name()  # here, because a thread of its own connects
     call = Call[tuple[driver.Connection, bool]](
-        lambda _: driver.connected_for_session(options), undo=lambda made: made[0].close()
+        lambda _: driver.connected_for_session(options, name), undo=lambda made: made[0].close()
     )
     connection, can_listen = await runtime.guarded(made_async, call)
     return AsyncPsycopg2Session(connection, can_listen, options.response_timeout)

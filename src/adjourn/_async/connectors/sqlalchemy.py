@@ -255,7 +255,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
                 if is_behind and always_prepares(connection.dialect.driver):
                     async with connection.begin():
                         return await names.run_async(connection, statement, parameters)
-                connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection = await names.committing_async(connection, is_own=not self.is_external)
                 return await names.run_async(connection, statement, parameters, may_prepare=not is_behind)
             except Exception as error:
                 if driver.sqlstate_of(driver.driver_error(error)) in DOUBTFUL:

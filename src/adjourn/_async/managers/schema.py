@@ -10,6 +10,7 @@ from adjourn._async.managers.indexes import build_indexes_async, list_parts_asyn
 from adjourn._async.managers.partitions import make_partitions_async
 from adjourn._async.managers.statements import misplaced_functions_async, schema_version_async
 from adjourn._async.managers.trial import AsyncTrial
+from adjourn._domain.callings import connecting_as
 from adjourn._domain.checks import check_connector
 from adjourn._domain.indexes import UnbuiltIndex, unbuilt
 from adjourn.exceptions import ConnectorException, InvalidOption
@@ -59,7 +60,8 @@ class AsyncSchemaManager:
             If the database refuses; nothing is changed then, or indexes are built in part. If a right is missing, the message has the
             GRANT that adds it.
         """
-        session = await self.connector.get_async_connector().session_async()
+        with connecting_as("schema"):
+            session = await self.connector.get_async_connector().session_async()
         try:
             done = await self._apply_async(session)
             done += await make_partitions_async(session, self.schema)
@@ -122,7 +124,8 @@ class AsyncSchemaManager:
         ConnectorException
             If the database refuses. If a right is missing, the message says so.
         """
-        session = await self.connector.get_async_connector().session_async()
+        with connecting_as("schema"):
+            session = await self.connector.get_async_connector().session_async()
         try:
             return await self._build_indexes_async(session)
         finally:

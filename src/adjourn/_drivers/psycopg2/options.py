@@ -15,13 +15,14 @@ import psycopg2.extensions
 import psycopg2.pool
 
 from adjourn import exceptions
+from adjourn._domain.callings import APP
 from adjourn._domain.checks import check_port, function_or
 from adjourn._domain.spelling import hint
 from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers import errors
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
-from adjourn._drivers.libpq import LASTING, check_choices, connect_timeout, is_readable, unsaid
+from adjourn._drivers.libpq import LASTING, NAME, check_choices, connect_timeout, is_readable, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
 from adjourn._drivers.sockets import readable
@@ -155,20 +156,25 @@ def connected(options: Psycopg2Options) -> Connection:
     ConnectorException
         If the database cannot be reached.
     """
-    connection = _connected(options)
+    connection = _connected(options, APP)
     _greet(connection, options, lasting=False)
     return connection
 
 
-def connected_for_session(options: Psycopg2Options) -> tuple[Connection, bool]:
+def connected_for_session(options: Psycopg2Options, name: str) -> tuple[Connection, bool]:
     """Connect once, for a session, and return the connection, and whether it can listen.
+
+    Parameters
+    ----------
+    name
+        What it is called if the user has not said it.
 
     Raises
     ------
     ConnectorException
         If the database cannot be reached.
     """
-    connection = _connected(options)
+    connection = _connected(options, name)
     return connection, not _greet(connection, options, lasting=True)
 
 
@@ -186,7 +192,7 @@ def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -
         raise
 
 
-def _connected(options: Psycopg2Options) -> Connection:
+def _connected(options: Psycopg2Options, name: str) -> Connection:
     """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
 
     Raises
@@ -198,7 +204,7 @@ def _connected(options: Psycopg2Options) -> Connection:
     try:
         said = {**psycopg2.extensions.parse_dsn(given.get("dsn") or ""), **given}
         limits = (options.timeout, options.response_timeout)
-        defaults = {"connect_timeout": connect_timeout(said, limits), **ENCODING, **LASTING}
+        defaults = {"connect_timeout": connect_timeout(said, limits), **ENCODING, **LASTING, NAME: name}
         known = {name: value for name, value in unsaid(said, defaults).items() if is_known_to_libpq(name)}
         connection: Connection = psycopg2.connect(**{**known, **given})
         connection.autocommit = True

@@ -20,11 +20,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
+from adjourn._domain.callings import APP
 from adjourn._domain.checks import is_storable
 from adjourn._domain.time_checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected, unreachable
-from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
+from adjourn._drivers.libpq import LASTING, NAME, connect_timeout, unsaid
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import ENCODING
@@ -120,14 +121,17 @@ def make_engine(
     said = {**url.translate_connect_args(), **url.query, **given}
     within = connect_timeout(said, (pool_timeout(options), response_timeout))
     is_libpq = url.get_driver_name() != "asyncpg"  # which always uses UTF8
-    defaults = {"connect_timeout": within, **ENCODING, **LASTING} if is_libpq else {"timeout": within}
+    defaults = {"connect_timeout": within, **ENCODING, **LASTING, NAME: APP} if is_libpq else {"timeout": within}
     arguments = {**unsaid(said, defaults), **given}
+    if not is_libpq:
+        called = {"application_name": os.environ.get("PGAPPNAME") or APP}
+        arguments["server_settings"] = {**called, **(given.get("server_settings") or {})}
     if connecting is not None:
         arguments.setdefault("async_creator_fn", connecting)
     if not may_prepare:
         arguments = {**UNPREPARED[url.get_driver_name()], **arguments}
     try:
-        return create(url, **{**options, "connect_args": arguments})
+        engine = create(url, **{**options, "connect_args": arguments})
     except (ArgumentError, TypeError) as error:
         raise exceptions.InvalidOption(
             f"{name}: {error}. It takes the options of SQLAlchemy's create_engine (pool_size, max_overflow, ...)."
@@ -135,6 +139,18 @@ def make_engine(
     except (ImportError, NoSuchModuleError) as error:
         driver = url.get_driver_name()
         raise ImportError(f"{name} needs {driver}: pip install 'adjourn[sqlalchemy,{driver}]' ({error}).") from error
+    if url.get_driver_name() == "psycopg2" and options.get("isolation_level") != "AUTOCOMMIT":
+        event.listen(engine, "checkin", _in_transactions_again)
+    return engine
+
+
+def _in_transactions_again(raw: Any, entry: ConnectionPoolEntry) -> None:
+    """Undo what `names.committing` has done, as a connection goes back: the engine's user may have it next."""
+    if raw is not None and raw.autocommit and not raw.closed:
+        try:
+            raw.autocommit = False
+        except Exception:  # a transaction that somebody has begun by a statement
+            entry.invalidate()
 
 
 def pool_timeout(options: Mapping[str, Any]) -> float:

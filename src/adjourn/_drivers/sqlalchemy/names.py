@@ -15,6 +15,7 @@ from adjourn.types import Parameters, Row, Statement
 __all__ = [
     "Connection",
     "Engine",
+    "committing",
     "connecting",
     "create_engine",
     "drivers",
@@ -31,6 +32,16 @@ drivers = ("psycopg", "psycopg2")
 def connecting(url: URL) -> Connecting | None:
     """Return None: a call that connects ends in its own thread, so there is nothing to give up."""
     return None
+
+
+def committing(connection: Connection, *, is_own: bool) -> Connection:
+    """Return a connection on which each statement commits by itself, until it goes back to its pool."""
+    if is_own and connection.dialect.driver == "psycopg2":
+        # By SQLAlchemy's way psycopg2 would reset the isolation that was set when the connection was made.
+        raw: Any = connection.connection.driver_connection
+        raw.autocommit = True
+        return connection
+    return connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def is_drivers_own(connection: Any) -> bool:

@@ -21,6 +21,7 @@ from adjourn.types import Parameters, Row, Statement
 __all__ = [
     "AsyncConnection",
     "AsyncEngine",
+    "committing_async",
     "connecting_async",
     "create_engine_async",
     "drivers_async",
@@ -41,6 +42,11 @@ def connecting_async(url: URL) -> Connecting:
 
         return Connecting(asyncpg.connect)
     return Connecting(psycopg.AsyncConnection.connect)
+
+
+async def committing_async(connection: AsyncConnection, *, is_own: bool) -> AsyncConnection:
+    """Return a connection on which each statement commits by itself, until it goes back to its pool."""
+    return await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 async def run_async(

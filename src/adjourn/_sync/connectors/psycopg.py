@@ -16,9 +16,10 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from adjourn import exceptions
+from adjourn._domain.callings import APP, connection_name
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
-from adjourn._drivers.libpq import LASTING
+from adjourn._drivers.libpq import LASTING, NAME
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import kept_up
 from adjourn._drivers.settings import ENCODING
@@ -101,7 +102,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool retries in the background and does not report why it fails, so connect once first, to get the reason.
-        connection = self._connect(options, self._configure, **ENCODING)
+        connection = self._connect(options, self._configure, **ENCODING, **{NAME: APP})
         connection.close()
         arguments = self._arguments if callable(options.connection) else self._arguments()
         conninfo = self._conninfo if callable(options.conninfo) else self._conninfo()
@@ -218,7 +219,8 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
                 configure(connection)
 
         def connect() -> None:
-            connected.append(self._connect(options, configure, **driver.SESSION_DEFAULTS))
+            named = {NAME: connection_name()}
+            connected.append(self._connect(options, configure, **driver.SESSION_DEFAULTS, **named))
 
         try:
             runtime.guarded(connect)
@@ -271,7 +273,9 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         options = self.options
         conninfo = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
         given = options.connection if isinstance(options.connection, Mapping) else {}
-        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING}))
+        return make_conninfo(
+            conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING, NAME: APP})
+        )
 
     def _configure(self, connection: Connection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from adjourn import exceptions
+from adjourn._domain.callings import connection_name
 from adjourn._domain.checks import function_or
 from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.psycopg2 import options as driver
@@ -275,8 +276,9 @@ class SyncPsycopg2Session(SyncSession):
 
 def connected_session(options: driver.Psycopg2Options) -> SyncPsycopg2Session:
     """Connect for one caller alone."""
+    name = connection_name()  # here, because a thread of its own connects
     call = Call[tuple[driver.Connection, bool]](
-        lambda _: driver.connected_for_session(options), undo=lambda made: made[0].close()
+        lambda _: driver.connected_for_session(options, name), undo=lambda made: made[0].close()
     )
     connection, can_listen = runtime.guarded(made, call)
     return SyncPsycopg2Session(connection, can_listen, options.response_timeout)

@@ -253,7 +253,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
                 if is_behind and always_prepares(connection.dialect.driver):
                     with connection.begin():
                         return names.run(connection, statement, parameters)
-                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection = names.committing(connection, is_own=not self.is_external)
                 return names.run(connection, statement, parameters, may_prepare=not is_behind)
             except Exception as error:
                 if driver.sqlstate_of(driver.driver_error(error)) in DOUBTFUL:

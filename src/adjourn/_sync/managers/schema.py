@@ -6,6 +6,7 @@ from __future__ import annotations
 import pathlib
 
 from adjourn import sql
+from adjourn._domain.callings import connecting_as
 from adjourn._domain.checks import check_connector
 from adjourn._domain.indexes import UnbuiltIndex, unbuilt
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
@@ -60,7 +61,8 @@ class SyncSchemaManager:
             If the database refuses; nothing is changed then, or indexes are built in part. If a right is missing, the message has the
             GRANT that adds it.
         """
-        session = self.connector.get_sync_connector().session()
+        with connecting_as("schema"):
+            session = self.connector.get_sync_connector().session()
         try:
             done = self._apply(session)
             done += make_partitions(session, self.schema)
@@ -123,7 +125,8 @@ class SyncSchemaManager:
         ConnectorException
             If the database refuses. If a right is missing, the message says so.
         """
-        session = self.connector.get_sync_connector().session()
+        with connecting_as("schema"):
+            session = self.connector.get_sync_connector().session()
         try:
             return self._build_indexes(session)
         finally:

@@ -14,6 +14,7 @@ from adjourn.doctor.patient import Patient
 from adjourn.doctor.queries import HIDDEN_BY_SERVER, masked_query
 from adjourn.doctor.words import named, span, unseen
 from adjourn.exceptions import InvalidOption
+from adjourn.monitor.reasons import held_back, told_held, why_late
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import by_task, waiting
 from adjourn.sql.reading import COUNTED
@@ -166,10 +167,14 @@ def _why_late(patient: Patient, queue: str) -> tuple[str, str]:
     if not serving_of(crew, queue):
         return "no worker that is alive serves it", "Start a worker for this queue; see the check workers."
     slots = slots_of(crew, queues_by_worker(working), queue)
+    held = held_back(patient.rows("limits")).get(queue, ())
+    told = "; ".join(filter(None, (why_late(slots, held, is_served=True), told_held(held))))
     if slots.are_full:
-        return slots.told, "Start more workers for this queue, or raise their concurrency."
+        return told, "Start more workers for this queue, or raise their concurrency."
+    if held:
+        return told, "Raise the limit if its jobs may run; more workers would not help."
     return (
-        slots.told,
+        told,
         "See what keeps them: a limit, a worker that hangs, or a database that is slow. More workers would not help.",
     )
 

@@ -16,12 +16,13 @@ from adjourn.exceptions import JobChanged, TaskNotFound
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.monitor.reader import Reader
+from adjourn.monitor.reasons import told_limit
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
 from adjourn.web.page import Action, Answer, Done, Page, View
 from adjourn.web.pages.noting import told_note
-from adjourn.web.pages.pausing import pauses_of
+from adjourn.web.pages.pausing import pauses_of, told_waits
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
 
 MOST_SHOWN = 65_536
@@ -50,6 +51,9 @@ REMEDIES = {
     "job.delete": "A job that runs is not deleted: ask it to end, and delete it then.",
 }
 """What to do instead of an action that does not suit a job."""
+BUILTIN = "builtin:"
+STARTS = frozenset({"job.retry", "job.run_now", "job.reschedule", "job.move"})
+"""The actions after which one expects that a job runs."""
 Change = Callable[[JobManager, int, Any], list[int]]
 """Changes a job in a transaction, and returns its id if it did."""
 
@@ -74,6 +78,9 @@ def show(view: View) -> Answer:
         if part not in whole:
             raise NotFound(f"Job {number} has no {part}.")
         return _file(whole[part], f"job-{number}-{part}.json")
+    is_declared = job.task_name in view.app.tasks
+    # A dashboard may be started by an app that has nothing but the database.
+    has_tasks = any(not name.startswith(BUILTIN) for name in view.app.tasks)
     return {
         "title": f"Job {number}",
         "job": job,
@@ -83,8 +90,10 @@ def show(view: View) -> Answer:
         "args": _shown(whole["args"]),
         "result": _shown(whole["result"]) if "result" in whole else None,
         "files": [name for name, text in whole.items() if len(text) > MOST_SHOWN],
-        "is_unknown": _is_unknown(job, row["waits_for"]),
-        "is_declared": job.task_name in view.app.tasks,
+        "gate": told_limit(row["gate_scope"], row["gate_name"]) if row["gate_name"] else None,
+        "is_unknown": _is_unknown(job, row),
+        "is_doubtful": row["waits_for"] == "worker" and has_tasks and not is_declared,
+        "is_declared": is_declared,
         "error_class": UNKNOWN,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
@@ -98,10 +107,10 @@ def show(view: View) -> Answer:
     }
 
 
-def _is_unknown(job: Job, waits_for: str | None) -> bool:
-    """Return whether a job waits for a worker that knows its task, or failed because there was none."""
+def _is_unknown(job: Job, row: Row) -> bool:
+    """Return whether a job waits for a worker that knows its task, as others do if none has met it yet, or failed because there was none."""
     if job.status != "failed" or not job.errors:
-        return waits_for == "task"
+        return row["waits_for"] == "task" or (row["waits_for"] == "worker" and bool(row["others_unknown"]))
     last = job.errors[-1]
     # The job's own code may raise the same: of another task, then.
     return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
@@ -254,7 +263,14 @@ def _act(view: View, name: str, told: str, change: Change) -> Done:
             manager.actions.add_audit(view.author, name, target=str(number), connection=connection)
     except JobChanged as error:
         raise Conflict(f"{error} Look at it as it is now, and decide again.", lead=lead) from error
-    return Done(f"Job {number} {told}.", _next(view, number, is_gone=name == "job.delete"))
+    waits = _told_waits(view, number) if name in STARTS else ""
+    return Done(f"Job {number} {told}.{waits}", _next(view, number, is_gone=name == "job.delete"))
+
+
+def _told_waits(view: View, number: int) -> str:
+    """Return which pauses keep a job that is to run."""
+    rows = view.database.rows("job", id=number)
+    return told_waits(view, [(row["queue"], row["task_name"]) for row in rows if row["status"] == "todo"])
 
 
 def _next(view: View, number: int, *, is_gone: bool) -> str:

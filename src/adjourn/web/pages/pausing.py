@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal, TypeAlias
 
 from adjourn._domain.checks import LONGEST_REASON
+from adjourn._domain.pauses import told_pauses
 from adjourn._domain.wording import span
 from adjourn.types import Row
 from adjourn.web.inputs import Inputs
@@ -63,6 +64,19 @@ def resume(view: View, scope: Scope) -> Done:
 def pauses_of(rows: Iterable[Row], queues: Collection[str], tasks: Collection[str]) -> list[Row]:
     """Return the pauses, out of what the monitor reads, of some queues and tasks."""
     return [row for row in rows if row["name"] in (queues if row["scope"] == "queue" else tasks)]
+
+
+def told_waits(view: View, jobs: Collection[tuple[str, str]]) -> str:
+    """Return which pauses keep jobs that were stored just now or are to run, each in a sentence after a space; empty if none does.
+
+    Parameters
+    ----------
+    jobs
+        The queue and the task of each.
+    """
+    queues, tasks = {queue for queue, _ in jobs}, {task for _, task in jobs}
+    pauses = pauses_of(view.database.rows("pauses"), queues, tasks)
+    return told_pauses((row["scope"], row["name"], row["ends_at"] is not None) for row in pauses)
 
 
 def _refuse_paused(view: View, scope: Scope, name: str) -> None:

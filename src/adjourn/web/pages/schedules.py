@@ -9,6 +9,7 @@ from typing import Any
 from adjourn._domain.cron import Cron
 from adjourn.exceptions import AlreadyEnqueued, InvalidOption
 from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages.pausing import told_waits
 from adjourn.web.problems import Conflict, NotFound
 from adjourn.web.words import cron_in_words
 
@@ -75,7 +76,8 @@ def run(view: View) -> Done:
             )
     except AlreadyEnqueued as error:
         raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
-    return Done(f"Job {job_id} of {task} is stored.", view.url("schedules"))
+    waits = told_waits(view, [(deferrer.job.queue, deferrer.job.task_name)])
+    return Done(f"Job {job_id} of {task} is stored.{waits}", view.url("schedules"))
 
 
 def pause(view: View) -> Done:

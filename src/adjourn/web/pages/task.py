@@ -12,6 +12,7 @@ from adjourn.web import zones
 from adjourn.web.failures import failures
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages.pausing import told_waits
 from adjourn.web.problems import BadInput, Conflict, NotFound
 from adjourn.web.trends import trend
 
@@ -79,7 +80,7 @@ def defer(view: View) -> Done:
         raise BadInput("job", f"{error} Nothing was stored.") from error
     except AlreadyEnqueued as error:
         raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
-    return Done(told, view.url("job", id=job.id))
+    return Done(told + told_waits(view, [(job.queue, job.task_name)]), view.url("job", id=job.id))
 
 
 def _arguments(text: str) -> JSONDict:

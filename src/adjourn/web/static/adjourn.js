@@ -38,7 +38,7 @@ if (present) document.querySelector("nav").scrollLeft = present.offsetLeft - 60;
 
 // What is new
 
-let paused = false;
+let frozen = false;
 let stream = null;
 let timer = null;
 let reading = null;
@@ -64,7 +64,7 @@ function announce(text) {
 
 // Reads this page again. A document that is read so runs no script.
 function look(mode) {
-  if (reading || paused) return;
+  if (reading || frozen) return;
   const request = (reading = new XMLHttpRequest());
   request.open("GET", location.href);
   request.setRequestHeader("X-Adjourn-Look", "1");
@@ -139,7 +139,7 @@ function alike(one, other) {
 
 function begin() {
   end();
-  if (!body.dataset.page || paused || document.hidden) return;
+  if (!body.dataset.page || frozen || document.hidden) return;
   if (body.dataset.events && window.EventSource) {
     stream = new EventSource(body.dataset.events);
     stream.addEventListener("look", () => { poll(false); look("live"); });
@@ -159,14 +159,14 @@ function end() {
   stream = null;
   poll(false);
 }
-function pause(on) {
-  paused = on;
-  $("pause").setAttribute("aria-pressed", String(on));
-  $("pause").textContent = on ? "Go on" : "Pause";
-  if (on) { end(); say("paused", "paused"); } else { begin(); look(stream ? "live" : "polling"); }
+function freeze(on) {
+  frozen = on;
+  $("freeze").setAttribute("aria-pressed", String(on));
+  $("freeze").textContent = on ? "Go on" : "Freeze";
+  if (on) { end(); say("frozen", "frozen"); } else { begin(); look(stream ? "live" : "polling"); }
 }
-$("pause").hidden = !body.dataset.page;
-$("pause").addEventListener("click", () => pause(!paused));
+$("freeze").hidden = !body.dataset.page;
+$("freeze").addEventListener("click", () => freeze(!frozen));
 // A browser has six connections for a site: a page that nobody sees holds none.
 document.addEventListener("visibilitychange", () => (document.hidden ? end() : begin()));
 addEventListener("pagehide", end);
@@ -241,7 +241,7 @@ const KEYS = {
   k: () => choose(-1),
   x: () => row?.querySelector("input[type=checkbox]")?.click(),
   r: () => row?.querySelector("[data-key-retry], form[action$='/do/job.retry'] button")?.click(),
-  ".": () => body.dataset.page && pause(!paused),
+  ".": () => body.dataset.page && freeze(!frozen),
 };
 
 addEventListener("keydown", (event) => {

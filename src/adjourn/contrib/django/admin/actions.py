@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -126,6 +126,8 @@ class JobAction:
         What is said of the jobs that it suited.
     change
         Changes those of a batch of jobs that it suits, given a manager and their ids, and returns the ids of these.
+    starts
+        Whether one expects that the jobs run then, and so is told what is paused.
     """
 
     name: str
@@ -136,12 +138,14 @@ class JobAction:
     asked: Asked
     done: Any
     change: Callable[[JobManager, list[int]], list[int]]
+    starts: bool = False
 
     def __call__(self, model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Ask, or do it."""
         if (page := asks_first(model_admin, request, queryset, self.asked)) is not None:
             return page
         done, left, is_complete = 0, Counter[Any](), True
+        places: set[tuple[str, str]] = set()
         manager = app.job_manager.acting_for(author(request))
         until = time.monotonic() + LONGEST
         try:
@@ -152,6 +156,8 @@ class JobAction:
                 changed = self.change(manager, ids)
                 done += len(changed)
                 left += _statuses(set(ids).difference(changed))
+                if self.starts:
+                    places |= _places(changed)
         except AdjournException as error:
             model_admin.message_user(request, str(error), messages.ERROR)
         user: Any = request.user
@@ -161,6 +167,8 @@ class JobAction:
             extra={"action": f"admin_{self.name}", "user": user.get_username(), "jobs": done},
         )
         self._tell(model_admin, request, done, left, is_complete)
+        for text in _kept_by_pauses(places):
+            model_admin.message_user(request, text, messages.WARNING)
         return None
 
     def _tell(self, model_admin: Any, request: HttpRequest, done: int, left: Counter[Any], is_complete: bool) -> None:
@@ -208,6 +216,33 @@ def _statuses(ids: Iterable[int]) -> Counter[Any]:
     return found + Counter({_("no longer there"): gone})
 
 
+def _places(ids: list[int]) -> set[tuple[str, str]]:
+    """Return the queues and tasks of jobs that wait."""
+    rows = (
+        Job.objects.filter(pk__in=ids, status=Job.Status.TODO)
+        .order_by()
+        .values_list("queue_name", "task_name")
+        .distinct()
+    )
+    return set(rows)
+
+
+def _kept_by_pauses(places: Collection[tuple[str, str]]) -> Iterator[str]:
+    """Say what is paused of the queues and tasks of jobs."""
+    if not places:
+        return
+    texts = {
+        ("queue", False): _("Queue %(name)s is paused: no job of it starts until it is resumed."),
+        ("queue", True): _("Queue %(name)s is paused: no job of it starts until the pause ends."),
+        ("task", False): _("Task %(name)s is paused: no job of it starts until it is resumed."),
+        ("task", True): _("Task %(name)s is paused: no job of it starts until the pause ends."),
+    }
+    names = {("queue", queue) for queue, _task in places} | {("task", task) for _queue, task in places}
+    for pause in app.job_manager.list_pauses():
+        if (pause.scope, pause.name) in names:
+            yield texts[pause.scope, pause.ends_at is not None] % {"name": pause.name}
+
+
 def _question(singular: str, plural: str) -> Any:
     return ngettext_lazy(singular, plural, "number")
 
@@ -228,6 +263,7 @@ JOB_ACTIONS = (
         ),
         done=_question("%(number)d job runs again.", "%(number)d jobs run again."),
         change=lambda manager, ids: manager.retry_jobs(ids),
+        starts=True,
     ),
     JobAction(
         name="run_now",
@@ -244,6 +280,7 @@ JOB_ACTIONS = (
         ),
         done=_question("%(number)d job is due now.", "%(number)d jobs are due now."),
         change=lambda manager, ids: manager.retry_jobs(ids, [Job.Status.TODO.value]),
+        starts=True,
     ),
     JobAction(
         name="cancel",
