@@ -206,3 +206,19 @@ def test_the_command_ends_in_time_while_the_server_says_nothing(address: str, tm
     assert facts["seconds"] < 1 + SLACK
     assert facts["level"] == "critical"
     assert not ended.stderr
+
+
+def test_a_connection_that_is_ended_leaves_the_other_checks_another_one(address: str, plant: Plant) -> None:
+    def ended(patient: Patient) -> None:
+        with psycopg.connect(address, autocommit=True) as other:
+            rows = other.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                "where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
+            ).fetchall()
+        assert rows == [(True,)], rows
+        patient.row("server")
+
+    plant(ended)
+    examination = examine(app_at(address), timeout=60)
+    assert levels(examination) == {"a": Level.OK, "b": Level.UNKNOWN, "c": Level.OK}, told(examination, "c")
+    assert "AssertionError" not in told(examination, "b")

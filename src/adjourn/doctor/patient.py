@@ -54,7 +54,7 @@ class Patient:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the server said nothing for so long that the session was given up."""
+        """Whether the session has ended, or was given up because the server said nothing for too long."""
         return self._reader.is_lost
 
     def rows(self, name: str, /, **parameters: Any) -> list[Row]:

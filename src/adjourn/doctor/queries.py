@@ -52,26 +52,23 @@ class _Settings:
     """Finds the values in statements such as ``set name = value`` and ``alter role ann set name to value``."""
 
     def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
         self.is_value = False
         self._first, self._is_setting = "", False
 
-    def kept(self, token: str, *, is_word: bool) -> str:
-        """Return what to show of a token that is no constant."""
-        if token == ";":
-            self._begin()
+    def kept(self, part: str, *, is_word: bool) -> str:
+        """Return what to show of a part that is no constant."""
+        if part == ";":
+            self.is_value, self._first, self._is_setting = False, "", False
         elif self.is_value:
             return ""
-        elif self._is_setting and token.lower() in _BEFORE_VALUES:
+        elif self._is_setting and part.lower() in _BEFORE_VALUES:
             self.is_value = True
-            return f"{token} ?"
+            return f"{part} ?"
         elif is_word:
-            word = token.lower()
+            word = part.lower()
             self._first = self._first or word
             self._is_setting = self._is_setting or (word == "set" and self._first in ("set", "alter", "create"))
-        return token
+        return part
 
 
 def _end_of_comment(text: str, match: re.Match[str]) -> int:

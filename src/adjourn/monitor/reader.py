@@ -48,7 +48,7 @@ class Reader:
     session
         The connection.
     is_lost
-        Whether the server said nothing for so long that the connection was given up.
+        Whether the connection has ended, or the server said nothing for so long that it was given up.
     """
 
     def __init__(self, app: App, folder: str, name: str = "") -> None:
@@ -116,14 +116,15 @@ class Reader:
     ) -> list[Row]:
         limit = min(LONGEST_QUERY, seconds)
         with self._answering(limit):
-            self.session.execute(reading.begin(limit, self._name))
             try:
+                self.session.execute(reading.begin(limit, self._name))
                 with _blaming(limit):
                     rows = self.session.execute(statement, parameters)
             except BaseException:
-                # If the connection has failed, it has rolled back by itself.
-                with contextlib.suppress(ConnectorException):
+                try:
                     self.session.execute(self._rollback)
+                except ConnectorException:
+                    self.is_lost = True  # no server refuses a rollback; the connection has rolled back by itself
                 raise
             self.session.execute(end)
         return rows
@@ -132,8 +133,11 @@ class Reader:
     def _answering(self, limit: float) -> Iterator[None]:
         """Give the connection up if the server says nothing: it cannot end a query that it does not hear of."""
 
+        is_silent = False
+
         def give_up() -> None:
-            self.is_lost = True
+            nonlocal is_silent
+            is_silent = self.is_lost = True
             self.session.abandon()
 
         timer = threading.Timer(limit + ON_THE_WAY, give_up)
@@ -144,7 +148,7 @@ class Reader:
         try:
             yield
         except ConnectorException as error:
-            if not self.is_lost:
+            if not is_silent:
                 raise
             raise ConnectorException(
                 f"The database has not answered within {limit + ON_THE_WAY:g} s, so this connection was given up."
