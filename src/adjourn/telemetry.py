@@ -4,7 +4,7 @@ Events (`adjourn.events`) tell what has happened. An observer is there while it 
 runs, and give a new job headers that its run finds. `adjourn.contrib.opentelemetry` and `adjourn.contrib.sentry` are observers.
 
 Derive a class from `Observer`, write the methods that you need, and pass an instance to `observe`. Observers are those of the
-process: they observe every app. Without one, a call costs one look at an empty tuple.
+process: they observe every app. Without one, a call costs one look at an empty tuple; so does a run without one that has the method `run`.
 """
 
 from __future__ import annotations
@@ -161,6 +161,8 @@ class Observer:
 
 OBSERVERS: tuple[Observer, ...] = ()
 """The observers of this process. Look at it by way of its module, because it is replaced when one is added."""
+RUN_OBSERVERS: tuple[Observer, ...] = ()
+"""Those of them that observe runs, whose jobs therefore have to be described to them."""
 
 
 def observe(observer: Observer) -> Callable[[], None]:
@@ -181,16 +183,24 @@ def observe(observer: Observer) -> Callable[[], None]:
     InvalidOption
         If it is none.
     """
-    global OBSERVERS
     if not isinstance(observer, Observer):
         raise InvalidOption(f"observer={observer!r}: pass an instance of a class derived from telemetry.Observer.")
-    OBSERVERS = (*OBSERVERS, observer)
+    _replace((*OBSERVERS, observer))
 
     def end() -> None:
-        global OBSERVERS
-        OBSERVERS = tuple(each for each in OBSERVERS if each is not observer)
+        _replace(tuple(each for each in OBSERVERS if each is not observer))
 
     return end
+
+
+def _replace(observers: tuple[Observer, ...]) -> None:
+    global OBSERVERS, RUN_OBSERVERS
+    OBSERVERS, RUN_OBSERVERS = observers, tuple(each for each in observers if _observes_runs(each))
+
+
+def _observes_runs(observer: Observer) -> bool:
+    # One may have the method as an attribute of its own.
+    return getattr(observer.run, "__func__", None) is not Observer.run
 
 
 def around_defer(deferral: Deferral) -> Together:
@@ -260,7 +270,7 @@ class RunObservations:
     def __init__(self, run: RunOfJob) -> None:
         self._observations: list[RunObservation] = []
         self._has_ended = False
-        for each in OBSERVERS:
+        for each in RUN_OBSERVERS:
             try:
                 observation = each.run(run)
             except Exception as error:

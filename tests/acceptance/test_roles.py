@@ -197,6 +197,15 @@ def export(app: adjourn.App) -> None:
     reader.close()
 
 
+def scale(app: adjourn.App) -> None:
+    """Ask for the backlog, as an autoscaler does."""
+    for arguments in ("", "'{mail,nobody}'", "null, null, null"):
+        row = app.connector.execute_query_one(f"select adjourn.adjourn_backlog_v1({arguments}) as jobs")
+        assert isinstance(row["jobs"], int)
+    row = app.connector.execute_query_one("select adjourn.adjourn_latency_v1('{mail}') as seconds")
+    assert row["seconds"] >= 0
+
+
 def apply(app: adjourn.App) -> None:
     """Apply the schema, which is up to date."""
     assert app.schema_manager.apply_schema() == []
@@ -206,7 +215,7 @@ ABLE: list[tuple[str, Callable[[adjourn.App], None]]] = [
     *(("owner", each) for each in (defer, read, change, work, apply)),
     *(("worker", each) for each in (defer, read, change, work)),
     ("producer", defer),
-    *(("reader", each) for each in (read, export)),
+    *(("reader", each) for each in (read, export, scale)),
     *(("operator", each) for each in (read, change)),
 ]
 

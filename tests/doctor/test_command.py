@@ -7,11 +7,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from typing import Any
 
+import attrs
+import jsonschema
 import pytest
 
 from adjourn import cli
-from adjourn.doctor import CHECKS
+from adjourn.doctor import CHECKS, Finding, Level, json_schema
+from adjourn.doctor.examination import JSON_VERSION
 from support.databases import apply_schema, new_database
 
 
@@ -61,10 +65,23 @@ def test_only_what_is_wrong_is_printed_if_it_is_quiet(command: list[str], capsys
         (["--only=version", "--nagios"], 0),
         (["--only=workers", "--nagios"], 1),
         (["--only=connections", "--threshold=connections_warn=0", "--threshold=connections_critical=0", "--nagios"], 2),
+        (["--only=workers", "--json"], 0),
+        (["--only=workers", "--json", "--strict"], 1),
+        (["--only=workers", "--quiet", "--strict"], 1),
     ],
 )
 def test_the_exit_code_says_how_bad_it_is(command: list[str], options: list[str], code: int) -> None:
     assert cli.main([*command, *options]) == code
+
+
+def test_what_is_unknown_is_3_for_a_monitoring_system_and_counts_if_it_is_strict(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIC_DSN", "postgresql://nobody:secret@127.0.0.1:1/none")
+    assert cli.main([*command, "--only=workers", "--nagios"]) == 3
+    assert cli.main([*command, "--only=workers"]) == 0
+    assert cli.main([*command, "--only=workers", "--strict"]) == 1
+    assert cli.main([*command, "--nagios"]) == 2
 
 
 def test_a_monitoring_system_gets_one_line_with_figures(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +102,65 @@ def test_a_program_gets_json(command: list[str], capsys: pytest.CaptureFixture[s
         for found in each["findings"]:
             assert found["text"]
             assert found["level"] == "ok" or found["level"] == "unknown" or found["remedy"], found
+
+
+FORM: dict[str, Any] = json.loads(json_schema())
+SCHEMA = jsonschema.Draft202012Validator(FORM)
+
+
+@pytest.mark.parametrize("options", [[], ["--only=version"], ["--only=connections", "--threshold=connections_warn=0"]])
+def test_its_json_is_as_its_schema_says(
+    command: list[str], options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main([*command, "--json", *options])
+    SCHEMA.validate(json.loads(capsys.readouterr().out))
+
+
+def test_the_json_of_a_server_that_is_away_is_as_the_schema_says(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLINIC_DSN", "postgresql://nobody:secret@127.0.0.1:1/none")
+    cli.main([*command, "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    SCHEMA.validate(facts)
+    assert facts["level"] == "critical"
+
+
+def test_the_schema_says_what_is_required_and_knows_nothing_else(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    jsonschema.Draft202012Validator.check_schema(FORM)
+    cli.main([*command, "--json", "--only=workers"])
+    facts = json.loads(capsys.readouterr().out)
+    (check,) = facts["checks"]
+    (finding,) = check["findings"]
+    assert FORM["properties"]["version"]["const"] == JSON_VERSION
+    assert FORM["$defs"]["level"]["enum"] == list(Level)
+    assert list(FORM["$defs"]["finding"]["properties"]) == [each.name for each in attrs.fields(Finding)]
+    for whole in (facts, check, finding):
+        for name in list(whole):
+            value = whole.pop(name)
+            assert not SCHEMA.is_valid(facts), name
+            whole[name] = value
+        whole["more"] = 1
+        assert not SCHEMA.is_valid(facts)
+        del whole["more"]
+    finding["remedy"] = ""
+    assert not SCHEMA.is_valid(facts)
+
+
+def test_thresholds_may_be_in_the_environment(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADJOURN_DOCTOR_THRESHOLDS", "connections_warn=0, connections_critical=0")
+    assert cli.main([*command, "--only=connections"]) == 1
+    assert cli.main([*command, "--only=connections", "--threshold=ready_warn=1"]) == 0  # the command line wins
+    monkeypatch.setenv("ADJOURN_DOCTOR_THRESHOLDS", "connections_warn=soon")
+    for form, code in (([], 2), (["--nagios"], 3)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command, *form, "--only=connections"])
+        assert ended.value.code == code
+        assert "ADJOURN_DOCTOR_THRESHOLDS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
+from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine, patient
 from adjourn.doctor.checks.connection import OLDEST_SERVER
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
+from support.pooler import BINARY, MISSING, pgbouncer
+from support.proxy import proxied
 from support.sessions import BLOCKED
 from support.waiting import until
 
@@ -26,6 +28,8 @@ AT_ONCE = Thresholds.of(
     {"transaction_warn": 0, "ready_warn": 0, "overdue_warn": 0, "lock_wait_warn": 0, "blocked_warn": 0}
 )
 Execute = Callable[[str], object]
+NOT_HERE = ("pooler", "settings", "replication")
+"""Checks that find something behind PgBouncer, and on a server that is set up for speed."""
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +50,13 @@ def execute(address: str) -> Iterator[Execute]:
     """Executes as the owner, and leaves the tables empty."""
     with psycopg.connect(address, autocommit=True) as connection:
         yield lambda text: connection.execute(text.encode())
-        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses"):
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses", "stats"):
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
-def findings(app: adjourn.App, check: str) -> tuple[Finding, ...]:
+def findings(app: adjourn.App, check: str, thresholds: Thresholds | None = None) -> tuple[Finding, ...]:
     """All that a check finds."""
-    return examine(app, only=[check], timeout=60).checks[0].findings
+    return examine(app, only=[check], thresholds=thresholds, timeout=60).checks[0].findings
 
 
 def found(
@@ -97,8 +101,32 @@ def test_a_server_that_is_too_old_is_told(app: adjourn.App, monkeypatch: pytest.
     assert "PostgreSQL 99 or later" in str(finding.remedy)
 
 
+def test_numbers_that_nobody_has_counted_yet_are_not_said_to_be_none(app: adjourn.App, execute: Execute) -> None:
+    (finding,) = found(app, "retention", Level.OK)
+    assert finding.text == "No finished job is kept"
+    assert "few or no jobs" in found(app, "bloat", Level.OK)[0].text
+    finishes = (
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, status, finished_at) select n, 'a', 't', 0, '{}', 1, 0, 1, false, now(), 'failed', now() "
+        "from generate_series(%s, %s) n"
+    )
+    execute(finishes % (1, 1))
+    (finding,) = found(app, "retention", Level.OK)
+    assert finding.text.startswith("Finished jobs, not counted yet, are kept, the oldest of")
+    execute("analyze adjourn.adjourn_finished_jobs")
+    (finding,) = found(app, "retention", Level.OK)
+    assert finding.text.startswith("About 1 finished job is kept, the oldest of")
+    execute(finishes % (2, 5))
+    execute("analyze adjourn.adjourn_finished_jobs")
+    (finding,) = found(app, "retention", Level.OK, Thresholds.of({"history_warn": 6}))
+    assert finding.text.startswith("About 5 finished jobs are kept, the oldest of")
+    (finding,) = found(app, "retention", Level.WARN, Thresholds.of({"history_warn": 5}))
+    assert "no periodic task of this app removes old ones" in finding.text
+    execute("delete from adjourn.adjourn_finished_jobs where id > 1; analyze adjourn.adjourn_finished_jobs")
+
+
 def test_it_writes_nothing(app: adjourn.App, execute: Execute, address: str) -> None:
-    """Every transaction of its own is read-only; a read-only session refuses to take anything else."""
+    """A session that may only read is enough for it. `test_only_reads` looks at each of its transactions."""
     reader = adjourn.App(
         connector=adjourn.PsycopgConnector(conninfo=address, options="-c default_transaction_read_only=on")
     )
@@ -213,6 +241,18 @@ def test_a_silent_worker_and_a_queue_that_nobody_serves_are_named(app: adjourn.A
     assert "'mail'" in texts
 
 
+def test_workers_of_several_versions_are_told(app: adjourn.App, execute: Execute) -> None:
+    for number, version in enumerate(("1.2", "1.3", "1.3")):
+        lives(execute, name=f"w{number}")
+        execute(
+            f"update adjourn.adjourn_workers set details = '{{\"version\": \"{version}\"}}' where name = 'w{number}'"
+        )
+        if number == 0:
+            assert found(app, "workers", Level.OK)
+    (finding,) = found(app, "workers", Level.WARN)
+    assert finding.text == "Workers of 2 versions of adjourn are alive: 1.2 (1), 1.3 (2)"
+
+
 def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: Execute) -> None:
     lives(execute)
     stores(execute, age=700)
@@ -252,6 +292,31 @@ def test_why_a_queue_is_late_is_what_the_dashboard_says(
     (finding,) = found(app, "jobs", Level.CRITICAL)
     assert finding.text.endswith(f"could have run for 12 min: {told}")
     assert finding.remedy.startswith(remedy) or finding.remedy.endswith(f"{remedy}.")
+
+
+@pytest.mark.parametrize(
+    ("runs", "seconds", "is_told"), [(100, 310, True), (100, 290, False), (99, 310, False), (0, 310, False)]
+)
+def test_a_job_that_runs_for_much_longer_than_its_task_does_is_told(
+    app: adjourn.App, execute: Execute, runs: int, seconds: float, is_told: bool
+) -> None:
+    lives(execute)
+    stores(
+        execute,
+        columns=", worker_id, started_at",
+        values=f", (select max(id) from adjourn.adjourn_workers), now() - interval '{seconds} s'",
+    )
+    # All took from 10 to 30 seconds, so 99 of 100 at most 29.8.
+    counts = ", ".join([*(["0"] * 11), str(runs), *(["0"] * 5)])
+    execute(
+        "insert into adjourn.adjourn_stats (at, level, queue, task_name, outcome, jobs, run_seconds, run_counts, wait_counts) values "
+        f"(now() - interval '3 h', 2, 'mail', 'send', 'succeeded', {runs}, {runs} * 20, array[{counts}], array[{counts}])"
+    )
+    (finding,) = findings(app, "jobs")
+    assert (finding.level is Level.WARN) is is_told
+    if is_told:
+        assert finding.text.endswith("of task 'send' has run for 5 min; 99 of 100 of its runs took 29.8 s at most")
+        assert finding.statement.startswith("adjourn --app=... shell abort ")
 
 
 def test_a_limit_of_a_task_is_why_jobs_of_a_queue_wait(app: adjourn.App, execute: Execute) -> None:
@@ -330,7 +395,7 @@ def blocked(address: str) -> Iterator[psycopg.Connection]:
             psycopg.connect(address, application_name="adjourn waits", autocommit=True) as connection,
             contextlib.suppress(psycopg.Error),
         ):
-            connection.execute("table adjourn.adjourn_schedules")
+            connection.execute("select * from adjourn.adjourn_schedules where task_name = 'of ann'")
 
     with psycopg.connect(address) as holder, psycopg.connect(address, autocommit=True) as observer:
         holder.execute("lock table adjourn.adjourn_schedules in access exclusive mode")
@@ -347,8 +412,15 @@ def blocked(address: str) -> Iterator[psycopg.Connection]:
 def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
     with blocked(address) as holder:
         (finding,) = found(app, "waits", Level.WARN, AT_ONCE)
-        assert "adjourn_schedules" in finding.text
+        assert "for adjourn_schedules, which " in finding.text
+        assert "it waits in: select * from adjourn.adjourn_schedules where task_name = ?" in finding.text
+        assert f"{holder.info.backend_pid} (no name, idle in transaction) has executed: lock table" in finding.text
+        assert "ann" not in finding.text
         assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
+        # Who waits keeps a transaction open as well, and is not the one to end.
+        (victim,) = [each for each in found(app, "xmin", Level.WARN, AT_ONCE) if "'adjourn waits'" in each.text]
+        assert "see the check waits" in victim.remedy
+        assert not victim.statement
         # Another check that needs that table does not hold the others up.
         examination = examine(app, only=["schedules", "version"], timeout=60)
         assert [each.level for each in examination.checks] == [Level.OK, Level.UNKNOWN]
@@ -413,6 +485,15 @@ def test_rights_that_are_missing_come_with_their_grants(app: adjourn.App, execut
             idle.execute("select txid_current()")
             (unseen,) = found(plain, "xmin", Level.UNKNOWN)
             assert "pg_monitor" in unseen.statement
+        with blocked(address) as holder:
+            seen, unseen = findings(plain, "waits", AT_ONCE)
+            assert f"which {holder.info.backend_pid} holds" in seen.text
+            assert "waits in" not in seen.text
+            assert "1 wait has statements of other roles" in unseen.text
+            assert unseen.level is Level.UNKNOWN
+            execute(unseen.statement)
+            (seen,) = findings(plain, "waits", AT_ONCE)
+            assert "waits in: select" in seen.text
     finally:
         execute(f"drop owned by {role}; drop role {role}")
 
@@ -422,6 +503,37 @@ def test_a_pooler_and_a_task_that_nobody_knows_are_told(app: adjourn.App, execut
     assert "pooler" in found(pooled, "pooler", Level.WARN)[0].text
     stores(execute)
     assert "'send'" in found(app, "app", Level.WARN)[0].text
+
+
+def test_notifications_that_get_lost_on_the_way_are_told(
+    app: adjourn.App, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy does that keeps a session of its own for whoever listens."""
+    listen = patient.Listener.listen
+
+    with proxied(address) as (proxy, dsn):
+
+        def listening(listener: patient.Listener, channel: str) -> None:
+            listen(listener, channel)
+            proxy.links[-1].loses_answers = True
+
+        monkeypatch.setattr(patient.Listener, "listen", listening)
+        monkeypatch.setattr("adjourn.doctor.checks.connection.HEARD_WITHIN", 0.3)
+        (finding,) = found(adjourn.App(connector=adjourn.PsycopgConnector(conninfo=dsn)), "pooler", Level.WARN)
+    assert "A notification did not arrive within 0.3 s" in finding.text
+    assert "give workers a direct address" in finding.remedy
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_pgbouncer_is_recognized(address: str, execute: Execute) -> None:
+    lives(execute)
+    with pgbouncer(address) as dsn:
+        pooled = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=dsn))
+        (finding,) = found(pooled, "pooler", Level.WARN)
+        others = examine(pooled, only=[check.id for check in CHECKS if check.id not in NOT_HERE], timeout=60)
+    assert "pooler in transaction mode is in between" in finding.text
+    assert "leads to the server directly" in finding.remedy
+    assert others.level is Level.OK, others
 
 
 def test_a_clock_that_is_wrong_is_told(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:

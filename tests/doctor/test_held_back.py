@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +14,20 @@ import pytest
 import adjourn
 from adjourn import embedded
 from adjourn.doctor import Finding, Level, Thresholds, examine
+from adjourn.embedded.binaries import candidates
 from support.databases import SETTINGS, apply_schema
+from support.sessions import BLOCKED
+from support.waiting import until
 
 AT_ONCE = Thresholds.of({"transaction_warn": 0, "xid_age_warn": 1})
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The address of a database of a server that prepares transactions and has logical slots."""
+@pytest.fixture(scope="module", params=list(candidates()), ids=lambda each: each.parent.name)
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database of a server that prepares transactions and has logical slots, of each version that is here."""
     settings = {**SETTINGS, "wal_level": "logical", "max_prepared_transactions": "2"}
-    path = Path(tempfile.gettempdir(), f"adjourn-held-back-{os.getpid()}")
-    with embedded.Server(path, temporary=True, settings=settings) as server:
+    path = Path(tempfile.gettempdir(), f"adjourn-held-back-{os.getpid()}-{request.param.parent.name}")
+    with embedded.Server(path, temporary=True, settings=settings, binaries=request.param) as server:
         apply_schema(server.dsn)
         yield server.dsn
 
@@ -62,3 +66,29 @@ def test_a_slot_that_nobody_reads_is_named_and_dropped_by_what_it_says(
     assert "'abandoned' (not in use)" in finding.text
     connection.execute(finding.statement.encode())
     assert found(address, "replication slot") == []
+
+
+def test_who_waits_for_a_prepared_transaction_is_not_told_to_end_a_session(
+    address: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("begin; lock table adjourn.adjourn_schedules")
+    connection.execute("prepare transaction 'holds'")
+    waiting = threading.Thread(target=lambda: read_schedules(address))
+    waiting.start()
+    try:
+        until(lambda: connection.execute(BLOCKED).fetchone())
+        app = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address))
+        thresholds = Thresholds.of({"blocked_warn": 0})
+        (check,) = examine(app, only=["waits"], thresholds=thresholds, timeout=60).checks
+        (finding,) = check.findings
+        assert "adjourn_schedules, which a prepared transaction holds" in finding.text
+        assert finding.statement == ""
+        assert "roll it back" in finding.remedy
+    finally:
+        connection.execute("rollback prepared 'holds'")
+        waiting.join()
+
+
+def read_schedules(address: str) -> None:
+    with psycopg.connect(address, application_name="adjourn waits") as connection:
+        connection.execute("table adjourn.adjourn_schedules")

@@ -172,3 +172,32 @@ def test_latency_is_seen_behind_more_running_jobs_than_a_hundred(filled: str) ->
         rows = [row for (row,) in connection.execute(f"select facts::json from ({text}) all_of_them".encode(), {})]
         assert {row["queue"]: row["latency"] > 3500 for row in rows}["q0"]
         connection.rollback()
+
+
+def latencies(connection: psycopg.Connection) -> tuple[dict[str, float], int]:
+    """The latency of each queue, and how many pages it took to find them."""
+    text = reading.queries("monitor", "adjourn")["latency"].text
+    rows = [row for (row,) in connection.execute(f"select facts::json from ({text}) all_of_them".encode(), {})]
+    (plan,) = connection.execute(b"explain (analyze, buffers, format json) " + text.encode(), {}).fetchone() or ([],)
+    read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+    return {row["queue"]: row["latency"] for row in rows}, read
+
+
+@pytest.mark.parametrize("younger", ["ready_at = now() - interval '5 s'", "scheduled_at = now() - interval '5 s'"])
+def test_jobs_that_could_run_only_lately_hide_no_older_ones_behind_them(filled: str, younger: str) -> None:
+    with psycopg.connect(filled) as connection:
+        _, before = latencies(connection)
+        first = (
+            "select id from (select id, row_number() over (partition by queue, priority order by id) as place "
+            "from adjourn.adjourn_jobs where queue ~ '^q.$') job where place <= 80"
+        )
+        connection.execute(f"update adjourn.adjourn_jobs set {younger} where id in ({first})".encode())
+        found, read = latencies(connection)
+        assert found.keys() == {f"q{n}" for n in range(8)}
+        assert all(latency > 3500 for latency in found.values())
+        # Entries of 80 jobs more are looked at for each of 24 pairs of a queue and a priority, each in some versions here.
+        assert read <= before + 24 * 3 * 80
+        # Where they are more, it is the first one's.
+        connection.execute(f"update adjourn.adjourn_jobs set {younger} where queue = 'q0'".encode())
+        assert 4 < latencies(connection)[0]["q0"] < 60
+        connection.rollback()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from adjourn._domain.wording import span
@@ -85,14 +87,118 @@ def test_a_frame_of_a_small_terminal() -> None:
         shot(seen())
         == """\
 adjourn  shop  2030-01-01 12:00:00 UTC  PostgreSQL 18.1
-oldest ready 65 s   1 workers, 1 silent   1 running   10,000+ scheduled   3 beh…
+oldest ready 65 s   1 worker, 1 silent   1 running   transaction open for 90 s
+10,000+ scheduled   3 behind locks
 deferred     120/s █                    ended      60/s █
 queue  ready  running  oldest ready  workers
 mail1     1+        1          65 s        0
-mail       0        1          0 ms        1
+mail       0        1             -        1
  1 queues  2 running  3 tasks  4 workers  5 database  every 2 s  ? help  q quit
 """
     )
+
+
+GOLDEN = Path(__file__).with_name("frames.txt")
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+def busy() -> SeenSnapshot:
+    """What was seen with thirty looks at a shop on the day of its sale."""
+    found = SeenSnapshot()
+    queues = [
+        QueueFigures(
+            name=f"queue of shop {n}", ready=n * 331, running=n % 7, is_capped=n == 40, latency=n * 3.5, workers=n % 5
+        )
+        for n in range(70)
+    ]
+    workers = [
+        WorkerFigures(
+            id=n,
+            name=f"worker-{n}",
+            queues=None if n % 3 else [f"queue of shop {each}" for each in range(n)],
+            is_alive=n % 9 > 0,
+            is_idle=n % 4 == 0,
+            silence=n * 1.5,
+            age=n * 4000.0,
+            running=n % 7,
+            overdue=int(n % 11 == 10),
+        )
+        for n in range(1, 40)
+    ]
+    running = [
+        RunningJob(
+            id=10**9 + n,
+            queue=f"queue of shop {n % 7}",
+            task=f"shop.tasks.that_have_names_of_some_length.task_{n % 5}",
+            lock=f"customer {n}" if n % 2 else None,
+            attempt=n % 4,
+            worker_id=n % 39 + 1,
+            seconds=n * 2.25,
+            is_aborted=n % 13 == 12,
+        )
+        for n in range(60)
+    ]
+    tasks = [
+        TaskFigures(name=f"task_{n}", ended=n * 1000, failed=n * 3, given_up=n // 2, seconds=n * 0.031, longest=n * 2.0)
+        for n in range(1, 50)
+    ]
+    tables = [
+        {"name": name, "bytes": 10**size, "rows": 10 ** (size - 3), "dead": size * 1000, "vacuumed": size * 60.0}
+        for name, size in (("adjourn_finished_jobs", 11), ("adjourn_jobs", 9), ("adjourn_workers", 5))
+    ]
+    for n in range(30):
+        found.add(
+            attrs.evolve(
+                snapshot(),
+                queues=queues,
+                workers=workers,
+                running=running,
+                tasks=tasks,
+                tables=tables,
+                rates=Rates(deferred=n * 40.0, ended=1200.0 - n * n),
+            )
+        )
+    return found
+
+
+def nothing() -> SeenSnapshot:
+    """What is seen of a database that nobody has used yet."""
+    lists: dict[str, Any] = {name: [] for name in ("queues", "waits", "workers", "running", "tasks", "tables")}
+    found = SeenSnapshot()
+    found.add(attrs.evolve(snapshot(), rates=None, oldest_transaction=None, **lists))
+    return found
+
+
+def away() -> SeenSnapshot:
+    """What is seen while the database does not answer any more."""
+    found = seen()
+    found.error, found.age = "connection to server at 10.0.0.1 failed: Connection refused", 12.0
+    return found
+
+
+def never() -> SeenSnapshot:
+    """What is seen of a database that has never answered."""
+    return SeenSnapshot(error="connection to server at 10.0.0.1 failed: Connection refused")
+
+
+def test_frames_are_as_they_were() -> None:
+    parts = []
+    for width, height in SIZES:
+        for name, found in (
+            ("empty", nothing()),
+            ("busy", busy()),
+            ("database down", away()),
+            ("never there", never()),
+        ):
+            for pane in Pane if name == "busy" else (Pane.QUEUES,):
+                title = f"{width}x{height} {name}" + (f", {pane.name.lower()}" if name == "busy" else "")
+                parts.append(f"### {title}\n{shot(found, TopView(pane=pane), width, height)}")
+    parts.append("### 80x24 help\n" + shot(busy(), TopView(has_help=True)))
+    text = "\n".join(parts)
+    if not GOLDEN.exists():
+        GOLDEN.write_text(text, encoding="utf-8")
+        pytest.fail(f"{GOLDEN.name} was missing, and is written: look at it")
+    assert text == GOLDEN.read_text("utf-8")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (30, 8)])
@@ -157,8 +263,9 @@ def test_each_key_does_what_the_help_says() -> None:
     assert view.filter == "q"
     obey(ESCAPE, view)
     assert (view.filter, view.is_typing) == ("", False)
-    obey("f", view)
-    assert view.is_frozen
+    for key in ("f", " "):
+        obey(key, view)
+        assert view.is_frozen is (key == "f")
     obey("+", view)
     assert view.interval == 4.0
     for _ in range(20):
@@ -177,3 +284,14 @@ def test_bars_and_spans() -> None:
     assert [span(each) for each in (None, 0.5, 1.25, 65, 130, 7300, 200_000)] == [
         *("-", "500 ms", "1.2 s", "65 s", "2 min", "2 h", "2 d"),
     ]
+
+
+def test_in_a_small_terminal_one_reads_why_there_is_no_answer_and_what_is_filtered() -> None:
+    gone = seen()
+    gone.error = (
+        "Cannot connect to PostgreSQL (db.internal, port 5432, database 'shop', user 'shop'): it failed: refused."
+    )
+    told = shot(gone, TopView(filter="mail"))
+    assert "refused." in told
+    assert " /mail " in told
+    assert "…" not in "".join(told.splitlines()[:-1])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -41,8 +44,10 @@ def environment(database: str, tmp_path: Path) -> dict[str, str]:
 class Terminal:
     """A process in a terminal of its own."""
 
-    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, words: list[str], environment: dict[str, str], size: tuple[int, int] | None = None) -> None:
         self.master, slave = pty.openpty()
+        if size is not None:
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.process = subprocess.Popen(
@@ -145,6 +150,34 @@ def test_keys_choose_what_is_shown(start: Callable[..., Terminal]) -> None:
     terminal.shows(b"these keys")
     terminal.press("q")
     assert terminal.ends() == 0
+
+
+@pytest.mark.parametrize("kind", ["dumb", ""])
+def test_a_dumb_terminal_gets_one_page_as_well(environment: dict[str, str], kind: str) -> None:
+    terminal = Terminal([sys.executable, "-m", "adjourn", "--app=topped.app", "top"], {**environment, "TERM": kind})
+    try:
+        assert terminal.ends() == 0
+        terminal.shows(b"queues")
+        assert b"\x1b" not in terminal.read()
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_without_colours_gets_none_and_one_that_grows_is_filled(environment: dict[str, str]) -> None:
+    sized = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+    words = [sys.executable, "-m", "adjourn", "--app=topped.app", "top", "--interval=0.2"]
+    terminal = Terminal(words, {**sized, "NO_COLOR": "1"}, (24, 80))
+    try:
+        terminal.shows(b"1 queues")
+        # Bold and reverse are no colours.
+        assert set(re.findall(rb"\x1b\[([\d;]+)m", terminal.read())) <= {b"0", b"1", b"2", b"7"}
+        terminal.printed = b""
+        fcntl.ioctl(terminal.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        terminal.shows(b" " * 120)
+        terminal.press("q")
+        assert terminal.ends() == 0
+    finally:
+        terminal.close()
 
 
 def test_where_there_is_no_terminal_one_page_is_printed(environment: dict[str, str]) -> None:

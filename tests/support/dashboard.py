@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -111,13 +111,13 @@ def fill(app: adjourn.App, connection: psycopg.Connection) -> None:
         (busy, list(running)),
     )
     connection.execute(
-        "update adjourn.adjourn_workers set running = %s, details = "
+        "update adjourn.adjourn_workers set started_at = now() - interval '26 h', running = %s, details = "
         """'{"host": "app-1", "pid": 4711, "version": "0.1.0", "python": "3.13", "concurrency": 4, "rss": 71000000}' where id = %s""",
         (list(running), busy),
     )
     silent = manager.workers.register_worker("worker-2", ["orders"], 60)
     connection.execute(
-        "update adjourn.adjourn_workers set last_heartbeat_at = now() - interval '95 s', expires_at = now() - interval '60 s' where id = %s",
+        "update adjourn.adjourn_workers set started_at = now() - interval '3 h', last_heartbeat_at = now() - interval '95 s', expires_at = now() - interval '60 s' where id = %s",
         (silent,),
     )
 
@@ -133,11 +133,11 @@ def note(manager: JobManager) -> None:
     note(ann, "bulk.retry", target="bulk 5f0c11aa", filter=some, jobs=0, outcome=told)
 
 
-def work(app: adjourn.App) -> None:
+def work(app: adjourn.App, queues: Sequence[str] | None = None) -> None:
     """Run what is ready, in another thread: a browser may have the event loop of this one."""
 
     def run() -> None:
-        app.run_worker(wait=False, concurrency=4, install_signal_handlers=False)
+        app.run_worker(queues=queues, wait=False, concurrency=4, install_signal_handlers=False)
 
     worker = threading.Thread(target=run)
     worker.start()

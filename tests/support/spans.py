@@ -29,6 +29,10 @@ class Spans:
         """The spans, in the order of their starts."""
         return sorted(self._exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
 
+    def clear(self) -> None:
+        """Forget what has ended."""
+        self._exporter.clear()
+
     def named(self, name: str) -> list[ReadableSpan]:
         """The spans of this name."""
         return [span for span in self.ended if span.name == name]

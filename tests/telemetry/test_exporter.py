@@ -30,6 +30,7 @@ from adjourn._domain.statistics import OTHER
 from adjourn.contrib import prometheus
 from adjourn.exceptions import InvalidOption
 from adjourn.monitor import exports
+from adjourn.sql.constants import Hold
 from adjourn.testing import InMemoryConnector
 from support.bench import Bench
 from support.deployment import FILES
@@ -74,6 +75,64 @@ def exporter(app: adjourn.App) -> Iterator[Exporter]:
     exporter.collector.close()
 
 
+def latencies(samples: Samples) -> dict[str, float]:
+    return {labels[0][1]: value for (name, labels), value in samples.items() if name == "adjourn_queue_latency_seconds"}
+
+
+async def test_latency_rises_with_time_while_no_worker_runs_and_only_for_jobs_that_could_run(
+    app: adjourn.App, exporter: Exporter, observer: psycopg.Connection
+) -> None:
+    async def defer(queue: str, **options: Any) -> None:
+        await app.configure_task("any", queue=queue, allow_unknown=True, **options).defer_async()
+
+    def passes(seconds: float) -> None:
+        """Have as much time passed since all that has happened."""
+        observer.execute(
+            "update adjourn.adjourn_jobs set enqueued_at = enqueued_at - %(by)s, scheduled_at = scheduled_at - %(by)s, "
+            "started_at = started_at - %(by)s, ready_at = ready_at - %(by)s",
+            {"by": datetime.timedelta(seconds=seconds)},
+        )
+
+    def read() -> tuple[dict[str, float], float]:
+        """The latencies, and the database's time."""
+        found = latencies(exporter.samples())
+        (row,) = observer.execute("select extract(epoch from clock_timestamp())")
+        return found, float(row[0])
+
+    assert read()[0] == {}
+    await defer("ready")
+    await defer("due", schedule_in={"seconds": 20})
+    await defer("unplaced", lock="free")
+    await defer("running", lock="taken")
+    await defer("paused")
+    observer.execute("insert into adjourn.adjourn_pauses (scope, name) values ('queue', 'paused')")
+    observer.execute("select adjourn.adjourn_place_v1(10)")
+    observer.execute("update adjourn.adjourn_jobs set hold = %s where queue = 'unplaced'", (Hold.UNPLACED,))
+    observer.execute(
+        "update adjourn.adjourn_jobs set worker_id = 1, claim = 1, started_at = now() where queue = 'running'"
+    )
+    await defer("behind", lock="taken")  # no worker has placed it, and its lock has a head
+    before, at = read()
+    assert before["due"] == 0, "it is not due yet"
+    (row,) = observer.execute(
+        "select extract(epoch from now() - scheduled_at) from adjourn.adjourn_jobs where queue = 'due'"
+    )
+    expected = {"ready": before["ready"], "unplaced": before["unplaced"], "due": float(row[0])}
+    for seconds in (1, 1, 1, 20, 1, 3600):
+        passes(seconds)
+        found, now = read()
+        for queue in expected:
+            expected[queue] += seconds + now - at
+            # How long the reads themselves took is all that is not known.
+            assert max(0.0, expected[queue] - (now - at)) - 0.2 <= found[queue] <= max(0.0, expected[queue]) + 0.2, (
+                queue
+            )
+        assert {found[queue] for queue in ("running", "behind", "paused")} == {0.0}
+        at = now
+    observer.execute("delete from adjourn.adjourn_jobs")
+    assert set(read()[0].values()) == {0.0}, "a queue that was there stays, so that alerts see that it is well"
+
+
 async def test_latency_tells_of_ready_due_and_unplaced_jobs_while_no_worker_runs(
     app: adjourn.App, exporter: Exporter, observer: psycopg.Connection
 ) -> None:
@@ -96,9 +155,7 @@ async def test_latency_tells_of_ready_due_and_unplaced_jobs_while_no_worker_runs
     observer.execute("update adjourn.adjourn_jobs set scheduled_at = now() - interval '100 s' where queue = 'due'")
     observer.execute("insert into adjourn.adjourn_pauses (scope, name) values ('queue', 'paused')")
     found = exporter.samples()
-    latency = {
-        labels[0][1]: value for (name, labels), value in found.items() if name == "adjourn_queue_latency_seconds"
-    }
+    latency = latencies(found)
     assert all(100 <= latency[queue] < 150 for queue in ("ready", "unplaced", "due"))
     assert {name for name, value in latency.items() if not value} == {"later", "running", "behind", "paused"}
     assert found["adjourn_queue_paused", (("queue", "paused"),)] == 1
@@ -169,12 +226,12 @@ async def test_a_flood_of_names_is_bounded(app: adjourn.App, exporter: Exporter,
     exporter.samples()
     observer.execute(
         "insert into adjourn.adjourn_stats (at, level, queue, task_name, outcome, jobs) "
-        "select date_trunc('minute', now()), 0, 'q', 'task ' || n, 'failed', 1 from generate_series(1, 700) n"
+        "select date_trunc('minute', now()), 0, 'q', 'task ' || n, 'failed', 1 from generate_series(1, 5000) n"
     )
     found = exporter.samples()
     assert sum(name == "adjourn_history_jobs_total" for name, _ in found) == exports.MOST_PAIRS + 1
     labels = (("queue", OTHER), ("status", "failed"), ("task", OTHER))
-    assert found["adjourn_history_jobs_total", labels] == found["adjourn_metrics_overflow_total", ()] == 200
+    assert found["adjourn_history_jobs_total", labels] == found["adjourn_metrics_overflow_total", ()] == 4500
 
 
 async def test_workers_schedules_tables_and_the_server(app: adjourn.App, bench: Bench, exporter: Exporter) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import adjourn
 from adjourn import telemetry
-from adjourn._domain.statistics import OTHER
+from adjourn._domain.statistics import OTHER, RUN_BOUNDS
 from adjourn.contrib import prometheus
+from adjourn.contrib.prometheus.shared import observe
+from adjourn.events import JobStarted
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.monitor import exports
+from adjourn.worker import recording
 from support.bench import Bench
 from support.pages import ROOT
 from support.waiting import until_async
@@ -36,6 +40,7 @@ class Scraped:
     def __init__(self, app: adjourn.App) -> None:
         self.registry = CollectorRegistry()
         self.end = prometheus.instrument(app, self.registry)
+        self.metrics = prometheus._made[self.registry]
 
     def samples(self) -> list[Any]:
         text = generate_latest(self.registry).decode()
@@ -90,6 +95,49 @@ async def test_what_is_deferred_and_run_is_counted_once_and_timed(
     assert value("adjourn_job_wait_seconds_count", queue="q") == 6
 
 
+async def test_what_is_counted_costs_a_run_neither_an_event_nor_an_observer(
+    app: adjourn.App, bench: Bench, scraped: Scraped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "LATEST", 0.01)
+
+    @app.task(name="work", queue="q")
+    async def work() -> None:
+        assert not app.events.wants(JobStarted)
+        assert telemetry.RUN_OBSERVERS == ()
+
+    @app.task(name="long", queue="q")
+    async def long() -> None:
+        # Nobody scrapes: these are counted all the same, for other processes that share the metrics.
+        await until_async(lambda: scraped.metrics._ended.labels("q", "work", "succeeded")._value.get() == 300)
+        assert scraped.metrics._started.labels("q", "long")._value.get() == 1
+
+    await work.batch_defer_async(*[{}] * 300)
+    await long.defer_async()
+    await bench.drain(concurrency=10)
+    assert scraped.value("adjourn_jobs_ended_total", outcome="succeeded") == 301
+    assert scraped.value("adjourn_job_run_seconds_count") == 301
+    assert scraped.value("adjourn_job_run_seconds_bucket", le="+Inf") == 301
+    assert scraped.value("adjourn_job_wait_seconds_count") == 301
+    assert scraped.value("adjourn_job_run_seconds_sum", task="long") > 0
+    # Histograms that were fed by the client's own method are the same.
+    ours, theirs = scraped.metrics._run_seconds.labels("a", "a"), scraped.metrics._run_seconds.labels("b", "b")
+    values = [0.0, 0.005, 0.0051, 3, 3600, 3601, 1e6]
+    counts = [0] * (len(RUN_BOUNDS) + 1)
+    for each in values:
+        theirs.observe(each)
+        counts[bisect_left(RUN_BOUNDS, each)] += 1
+    observe(ours, counts, sum(values))
+    alike = [
+        [
+            (sample.name, sample.labels.get("le"), sample.value)
+            for sample in scraped.samples()
+            if sample.labels.get("task") == name and not sample.name.endswith("_created")
+        ]
+        for name in "ab"
+    ]
+    assert alike[0] == alike[1]
+
+
 async def test_after_the_end_nothing_is_counted(app: adjourn.App, bench: Bench, scraped: Scraped) -> None:
     @app.task(name="work")
     async def work() -> None: ...
@@ -100,14 +148,27 @@ async def test_after_the_end_nothing_is_counted(app: adjourn.App, bench: Bench, 
     assert scraped.value("adjourn_jobs_ended_total") == 0
 
 
-async def test_a_flood_of_names_is_bounded(app: adjourn.App, scraped: Scraped) -> None:
-    with_names = [app.configure_task(f"task {n}").job for n in range(700)]
-    deferrer = app.configure_task("any")
-    await deferrer.defer_jobs_async(with_names)
-    tasks = {sample.labels["task"] for sample in scraped.samples() if sample.name == "adjourn_defers_total"}
-    assert len(tasks) == prometheus.MOST_PAIRS + 1
-    assert scraped.value("adjourn_defers_total", task=OTHER, result="stored") == 200
-    assert scraped.value("adjourn_metrics_overflow_total") == 200
+async def test_a_flood_of_names_is_bounded(app: adjourn.App, bench: Bench, scraped: Scraped) -> None:
+    for number in range(5000):
+        app.task(name=f"task {number}", queue=f"queue {number % 7}")(bool)
+    await app.configure_task("task 0").defer_jobs_async(
+        [app.tasks[f"task {number}"].configure().job for number in range(5000)]
+    )
+    await bench.drain(concurrency=50)
+    samples = scraped.samples()
+    for name in (
+        "adjourn_defers_total",
+        "adjourn_jobs_started_total",
+        "adjourn_jobs_ended_total",
+        "adjourn_job_run_seconds_count",
+    ):
+        counts = {sample.labels["task"]: sample.value for sample in samples if sample.name == name}
+        assert len(counts) == prometheus.MOST_PAIRS + 1, name
+        assert counts.pop(OTHER) == 5000 - prometheus.MOST_PAIRS, name
+        assert set(counts.values()) == {1}, name
+    # Once when they were deferred, once when they began, and once when they ended.
+    overflow = [sample.value for sample in samples if sample.name == "adjourn_metrics_overflow_total"]
+    assert overflow == [3 * (5000 - prometheus.MOST_PAIRS)]
 
 
 async def test_no_label_holds_an_id_a_lock_or_an_argument(app: adjourn.App, bench: Bench, scraped: Scraped) -> None:
@@ -178,6 +239,8 @@ async def test_a_worker_serves_its_metrics(app: adjourn.App, bench: Bench, monke
 PROCESS = """
 import asyncio, sys, adjourn
 from adjourn.contrib import prometheus
+from adjourn.contrib.prometheus.shared import observe
+from adjourn.events import JobStarted
 from adjourn.testing import InMemoryConnector
 
 app = adjourn.App(connector=InMemoryConnector())

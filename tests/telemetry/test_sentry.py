@@ -12,6 +12,7 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
 import adjourn
+from adjourn import telemetry
 from adjourn.contrib.sentry import AdjournIntegration
 from adjourn.exceptions import InvalidOption
 from support.bench import Bench
@@ -157,6 +158,10 @@ async def test_a_failed_job_is_one_error_with_arguments_only_by_consent(
     assert not event.get("breadcrumbs", {}).get("values")
     arguments = {"api_key": "***", "name": "jane"} if has_consent else "[Filtered]"
     assert event["contexts"]["adjourn"]["arguments"] == arguments
+    assert ("jane" in str(sent.items)) is has_consent  # neither in events nor in spans
+    assert "hunter22" not in str(sent.items)
+    (frame,) = error["stacktrace"]["frames"]
+    assert frame.get("vars") == ({"api_key": "***", "name": "'jane'"} if has_consent else None)
     assert event["contexts"]["trace"]["trace_id"] == sent.transaction("fail")["contexts"]["trace"]["trace_id"]
     assert sent.transaction("fail")["contexts"]["trace"]["status"] == "internal_error"
 
@@ -177,6 +182,52 @@ async def test_a_retried_job_is_no_error_unless_that_is_asked_for_and_begins_a_t
     await tasks.configure_task("flaky").defer_async()
     await bench.drain()
     assert len(sent.of("event")) == 2
+
+
+async def test_a_wait_is_told_in_milliseconds_and_each_run_with_its_number(
+    tasks: adjourn.App, bench: Bench, init: Callable[..., None], sent: Kept
+) -> None:
+    init()
+    await tasks.configure_task("flaky").defer_async()
+    tasks.connector.advance(seconds=5)  # type: ignore[attr-defined]
+    await bench.drain()
+    spans = [span for run in sent.of("transaction") for span in run["spans"] if span["op"] == "queue.process"]
+    first, second = [span["data"] for span in spans]
+    assert 5_000 <= first["messaging.message.receive.latency"] < 60_000
+    assert second["messaging.message.receive.latency"] < 5_000
+    assert [each["messaging.message.retry.count"] for each in (first, second)] == [0, 1]
+    assert [each["status"] for each in spans] == ["internal_error"] * 2
+
+
+async def test_what_one_task_sets_does_not_reach_the_next(
+    app: adjourn.App, bench: Bench, init: Callable[..., None], sent: Kept
+) -> None:
+    init()
+
+    @app.task(name="tagged")
+    def tagged() -> None:
+        sentry_sdk.set_tag("tenant", "acme")
+        sentry_sdk.add_breadcrumb(message="of the first")
+
+    @app.task(name="fail")
+    def fail() -> None:
+        raise LookupError("no")
+
+    await tagged.defer_async()
+    await fail.defer_async()
+    await bench.drain(concurrency=1)
+    (event,) = sent.of("event")
+    assert "tenant" not in event["tags"]
+    assert not event.get("breadcrumbs", {}).get("values")
+
+
+async def test_the_headers_of_sentry_go_with_a_job(tasks: adjourn.App, init: Callable[..., None], sent: Kept) -> None:
+    init()
+    with sentry_sdk.start_transaction(name="request"):
+        await tasks.configure_task("work").defer_async()
+    (job,) = await tasks.job_manager.list_jobs_async()
+    assert sorted(job.headers or {}) == ["baggage", "sentry-trace"]
+    assert job.task_kwargs == {}
 
 
 async def test_a_job_of_an_unknown_task_is_an_error(
@@ -231,8 +282,12 @@ async def test_beside_opentelemetry_it_makes_no_spans_and_warns_once(
     instrument: Callable[..., None],
     sent: Kept,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     init()
+    for observer in telemetry.OBSERVERS:  # another test may have been warned
+        if hasattr(observer, "_has_warned"):
+            monkeypatch.setattr(observer, "_has_warned", False)
     instrument()
     with sentry_sdk.start_transaction(name="request"):
         await tasks.configure_task("fail").defer_async(api_key="x", name="y")
@@ -241,7 +296,7 @@ async def test_beside_opentelemetry_it_makes_no_spans_and_warns_once(
     assert sent.transaction("request")["spans"] == []
     assert len(sent.of("event")) == 1
     warned = [record for record in caplog.records if record.name == "adjourn.sentry"]
-    assert len(warned) <= 1
+    assert [(record.levelname, record.action) for record in warned] == [("WARNING", "sentry_stands_back")]  # type: ignore[attr-defined]
 
 
 def test_options_are_checked() -> None:

@@ -117,6 +117,24 @@ async def returned(app: adjourn.App, bench: Bench, spans: Spans) -> None:
         running.stop()
 
 
+async def returned_and_run_again(app: adjourn.App, bench: Bench, spans: Spans) -> None:
+    job_id = await app.configure_task("patient").defer_async()
+    async with bench.working(shutdown_graceful_timeout=0) as running:
+        await bench.ended(job_id, "doing")
+        await bench.until(lambda: spans.named("inside patient"))
+        running.stop()
+    await bench.drain()
+
+
+async def retried_by_hand(app: adjourn.App, bench: Bench, spans: Spans) -> None:
+    with spans.tracer.start_as_current_span("request"):
+        job_id = await app.configure_task("work").defer_async()
+    await bench.drain()
+    with spans.tracer.start_as_current_span("of an operator"):
+        await app.job_manager.retry_job_by_id_async(job_id)
+    await bench.drain()
+
+
 async def of_an_unknown_task(app: adjourn.App, bench: Bench, spans: Spans) -> None:
     await app.configure_task("nobody knows").defer_async()
     await bench.drain()
@@ -148,6 +166,8 @@ SCENES: dict[str, tuple[Any, dict[str, Any]]] = {
     "rescued after the death of a worker": (rescued, {}),
     "aborted": (aborted, {}),
     "returned by a worker that stops": (returned, {}),
+    "returned, and run by the next worker": (returned_and_run_again, {}),
+    "run again by hand": (retried_by_hand, {}),
     "of a task that nobody knows": (of_an_unknown_task, {}),
     "deferred by a job": (deferred_by_a_job, {}),
     "a worker inside of a span": (inside_of_a_span_of_the_worker, {}),
@@ -177,6 +197,12 @@ def declare(app: adjourn.App, spans: Spans) -> None:
     async def endless() -> None:
         spans.tracer.start_span("inside endless").end()
         await asyncio.sleep(100)
+
+    @app.task(name="patient")
+    async def patient() -> None:
+        is_first = not spans.named("inside patient")
+        spans.tracer.start_span("inside patient").end()
+        await asyncio.sleep(100 if is_first else 0)
 
     @app.task(name="chain")
     async def chain() -> None:
@@ -401,7 +427,9 @@ async def test_baggage_is_stored_only_if_it_is_asked_for(
         "x",
         "00-" + "0" * 32 + "-" + "0" * 16 + "-01",
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333-01",
         "é" * 2500,
+        "0" * 8_000,
     ],
 )
 async def test_a_malformed_context_begins_a_trace_of_its_own(

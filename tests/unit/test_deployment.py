@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ import yaml
 from adjourn import cli
 from adjourn._domain.health import HealthLimits, Vitals, health_of
 from adjourn.cli import flags, web
+from adjourn.monitor import exports
 from adjourn.worker.options import Options, checked_options
 from adjourn.worker.probes import ProbeServer
 from support.deployment import FILES, Command, commands, compose, objects, of_units
@@ -62,6 +65,49 @@ def test_each_variable_of_ours_is_one_that_the_program_reads(command: Command) -
     parser = cli.make_parser()
     known = {variable.name for each in (parser, *parser.commands.values()) for variable in each.variables.values()}
     assert {name for name in command.environment if name.startswith(flags.PREFIX)} <= known
+
+
+@by_place(WORKERS)
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ADJOURN_WORKER_CONCURRENCY", "many"),
+        ("ADJOURN_WORKER_SHUTDOWN_GRACEFUL_TIMEOUT", "soon"),
+        ("ADJOURN_WORKER_HTTP", "x"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_by_its_name_for_the_logs(
+    command: Command, variable: str, value: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "adjourn", *without(variable, command.words[1:])],
+        env={**os.environ, **command.environment, variable: value},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert variable in done.stderr.splitlines()[-1]
+    assert value in done.stderr
+
+
+def without(variable: str, words: Sequence[str]) -> list[str]:
+    """Return a command line without the flag that a variable stands for, which would win."""
+    flag = "--" + variable.removeprefix("ADJOURN_WORKER_").lower().replace("_", "-")
+    return [word for word in words if not word.startswith(f"{flag}=")]
+
+
+def test_the_image_holds_no_compiler_and_runs_as_somebody_else_than_root() -> None:
+    text = (FILES / "docker" / "Dockerfile").read_text("utf-8")
+    _, build, final = re.split(r"^FROM ", text, flags=re.MULTILINE)
+    assert build.splitlines()[0].endswith(" AS build")
+    # The slim image has none, and nothing is installed into it.
+    assert final.splitlines()[0].endswith("-slim")
+    assert not re.search(r"\b(apt-get|apt|pip|apk|dnf)\b", final)
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", final, re.MULTILINE)
+    assert "0" not in user
 
 
 @by_place(WORKERS)
@@ -207,11 +253,41 @@ def test_selectors_find_the_pods_of_their_deployments() -> None:
             assert each["spec"]["selector"]["matchLabels"] == each["spec"]["template"]["metadata"]["labels"]
         elif kind == "PodDisruptionBudget":
             assert each["spec"]["selector"] == found["Deployment", name]["spec"]["selector"]
+        elif kind == "HorizontalPodAutoscaler":
+            assert ("Deployment", each["spec"]["scaleTargetRef"]["name"]) in found
+            assert each["spec"]["minReplicas"] >= 1
+            assert each["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
         elif kind == "ScaledObject":
             assert ("Deployment", each["spec"]["scaleTargetRef"]["name"]) in found
             assert each["spec"]["minReplicaCount"] >= 1
             for trigger in each["spec"]["triggers"]:
                 assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in found
+
+
+def test_an_autoscaler_asks_for_metrics_that_the_adapter_makes_of_ours() -> None:
+    rules = yaml.safe_load((FILES / "prometheus" / "adapter.yaml").read_text("utf-8"))["rules"]["external"]
+    declared = {family.name: {*family.labels, "namespace"} for family in exports.DECLARED}
+    made = {}
+    for rule in rules:
+        queries = [
+            rule["seriesQuery"],
+            rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0]),
+        ]
+        for query in queries:
+            used = re.findall(r"(adjourn_\w+)\{([^}]*)\}", query)
+            assert used, query
+            for name, matchers in used:
+                # Prometheus adds the namespace in which it has found what it asks.
+                assert set(re.findall(r"(\w+)(?:=~|!=|=)", matchers)) <= declared[name], query
+                assert set(re.findall(r'state=~?"([\w|]+)"', matchers)) <= {"ready", "ready|running"}
+        assert all("<<.LabelMatchers>>" in matchers for _, matchers in re.findall(r"(\w+)\{([^}]*)\}", queries[1]))
+        made[rule["name"]["as"]] = rule
+    (scaler,) = [each for each in objects() if each["kind"] == "HorizontalPodAutoscaler"]
+    asked = [metric["external"]["metric"]["name"] for metric in scaler["spec"]["metrics"]]
+    assert sorted(asked) == sorted(made)
+    page = (FILES.parent / "docs" / "how-to" / "deployment.md").read_text("utf-8")
+    for name in ("deploy/kubernetes/hpa/hpa.yaml", "deploy/prometheus/adapter.yaml"):
+        assert name in page
 
 
 def test_units_are_as_systemd_wants_them(tmp_path: Path) -> None:
@@ -247,7 +323,7 @@ def test_kustomize_builds(folder: str) -> None:
     built = [each for each in yaml.safe_load_all(done.stdout) if each]
     assert built
     for each in built:
-        if each["kind"] == "Deployment" and folder == "keda":
+        if each["kind"] == "Deployment" and folder in ("hpa", "keda"):
             assert "replicas" not in each["spec"] or each["metadata"]["name"] != "shop-worker"
 
 

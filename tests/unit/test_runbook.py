@@ -83,3 +83,10 @@ def test_links_to_entries_lead_to_some() -> None:
     text = PAGE.read_text("utf-8")
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in entries()}
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors
+
+
+def test_the_picture_leads_from_alerts_to_entries() -> None:
+    picture = next(block.text for block in read(PAGE) if block.language == "mermaid")
+    named = [part for text in re.findall(r'\b[ae]\d\["(.*?)"\]', picture) for part in text.split("<br>")]
+    assert len(named) > 15
+    assert set(named) <= set(entries())

@@ -6,6 +6,8 @@ import datetime
 import html
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -86,6 +88,40 @@ def test_a_list_says_how_far_it_has_looked_and_looks_further(
     assert "at no more: this is the end" in text_of(page)
 
 
+def test_three_old_jobs_are_found_among_very_many_by_looking_further(
+    client: TestClient, observer: psycopg.Connection
+) -> None:
+    wanted, many = [9, 31_000, 99_000], 250_000
+    observer.execute(
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, started_at, finished_at, status) select id, 'q', 'pay', 0, case when id = any(%(wanted)s) then %(args)s::jsonb "
+        "else '{}' end, 1, 0, 1, false, at, at, at, 'succeeded' from (select id, now() - (%(many)s - id) * interval '1 s' as at "
+        "from generate_series(1, %(many)s) id) job",
+        {"wanted": wanted, "args": '{"order": 77}', "many": many},
+    )
+    address, found, looks = "/jobs?args=%7B%22order%22:77%7D&status=succeeded", [], 0
+    while True:
+        page = client.get(address).text
+        looks += 1
+        found += [int(id_) for id_ in re.findall(r'data-row="(\d+)"', page)]
+        looked = re.search(
+            r"Looked at ([\d,]+) jobs(, back to \d+ h ago : (\d+) found|, and at no more: this is the end)",
+            text_of(page),
+        )
+        assert looked is not None, text_of(page)
+        further = re.search(r'href="([^"]+)" rel="next">Look further', page)
+        if looks == 1:
+            # A hundred thousand seconds ago, and a jot more than that if the machine is slow.
+            assert found == []
+            assert 0 < int(looked[1].replace(",", "")) <= 100_000
+            assert looked[3] == "0"
+        if further is None:
+            break
+        address = html.unescape(further[1])
+    assert found == wanted[::-1]
+    assert looks <= 12
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -155,6 +191,34 @@ def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
     ] * 4
     page = client.get("/job?id=7777777")
     assert (page.status_code, "There is no job 7777777" in page.text) == (404, True)
+
+
+def test_what_is_too_long_for_a_page_is_a_file_with_its_secrets_hidden(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="long", store_result=True)
+    def long(text: str, password: str) -> str:
+        return f"{text} {password}"
+
+    text = "<script>alert(1)</script>" * 4000
+    number = long.defer(text=text, password=SECRET)
+    app.run_worker(wait=False)
+    page = client.get(f"/job?id={number}")
+    assert len(page.text) < 400_000
+    assert page.text.count("characters more") == 2
+    addresses = [html.unescape(each) for each in re.findall(r'href="([^"]+)" download', page.text)]
+    assert addresses == [f"/job?id={number}&file=args", f"/job?id={number}&file=result"]
+    for address in addresses:
+        file = client.get(address)
+        name = address.rpartition("=")[2]
+        assert file.headers["Content-Type"] == "application/octet-stream"
+        assert file.headers["Content-Disposition"] == f'attachment; filename="job-{number}-{name}.json"'
+        assert file.headers["X-Content-Type-Options"] == "nosniff"
+        assert SECRET not in file.text
+        found = json.loads(file.text)
+        assert (found["text"] if name == "args" else found) == (text if name == "args" else f"{text} ***")
+    short = app.tasks["send"].defer()
+    assert "download" not in client.get(f"/job?id={short}").text
+    assert client.get(f"/job?id={short}&file=result").status_code == 404
+    assert client.get(f"/job?id={short}&file=errors").status_code == 400
 
 
 def test_a_job_that_has_expired_was_not_begun(app: adjourn.App, client: TestClient) -> None:
@@ -324,6 +388,27 @@ def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: Test
     assert f"Job {job_id} has begun to run on worker" in text_of(done.text)
     assert app.job_manager.get_job_status(job_id).value == "doing"
     assert app.job_manager.actions.list_audit(target=str(job_id)) == []
+
+
+def test_a_form_that_is_sent_several_times_at_once_acts_once(
+    app: adjourn.App, client: TestClient, failed: list[int], observer: psycopg.Connection, database: str
+) -> None:
+    fields = form_of(client.get(f"/job?id={failed[0]}").text, "job.retry")
+
+    def send(_: int) -> str:
+        done = client.post("/do/job.retry", data=fields, headers=SAME_SITE)
+        return f"{done.status_code} {f'Job {failed[0]} runs again.' in text_of(done.text)}"
+
+    with psycopg.connect(database) as other, ThreadPoolExecutor(4) as threads:
+        # The first one cannot end before the others are there.
+        other.execute("select 1 from adjourn.adjourn_finished_jobs where id = %s for update", (failed[0],))
+        sent = [threads.submit(send, number) for number in range(4)]
+        time.sleep(0.3)
+        other.commit()
+        answers = [each.result() for each in sent]
+    assert answers == ["200 True"] * 4
+    assert [note.action for note in app.job_manager.actions.list_audit(target=str(failed[0]))] == ["job.retry"]
+    assert app.job_manager.get_job_status(failed[0]).value == "todo"
 
 
 def test_a_job_whose_task_no_worker_knows_is_told_what_to_do(app: adjourn.App, client: TestClient) -> None:
@@ -778,7 +863,7 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     @app.task(name="clean")
     def clean(timestamp: int) -> None: ...
 
-    assert "Declared, and not due yet: clean At 04:00 0 4 * * * UTC" in text_of(client.get("/schedules").text)
+    assert "Declared, and not due yet clean : At 04:00 0 4 * * * UTC" in text_of(client.get("/schedules").text)
     job_id = app.tasks["send"].defer()
     observer.execute(
         "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import html
 import re
@@ -17,6 +18,7 @@ import adjourn
 from adjourn import web
 from adjourn.jobs import Author
 from adjourn.limits import Limit, Rate
+from adjourn.monitor import Monitor
 from adjourn.monitor.reasons import Held
 from adjourn.monitor.slots import SlotCount
 from adjourn.web import figures
@@ -37,6 +39,30 @@ def test_the_overview_shows_the_queue_that_waits_longest(app: adjourn.App, clien
     assert page.status_code == 200
     assert "<bdi>mail</bdi>" in page.text
     assert "No worker is registered" in page.text
+
+
+def test_what_is_due_and_what_no_worker_has_placed_is_late_while_no_worker_runs(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    app.configure_task("any", queue="due", schedule_in={"hours": 1}, allow_unknown=True).defer()
+    app.configure_task("any", queue="unplaced", lock="free", allow_unknown=True).defer()
+    app.configure_task("any", queue="later", schedule_in={"hours": 1}, allow_unknown=True).defer()
+    observer.execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '241 s'")
+    observer.execute("update adjourn.adjourn_jobs set scheduled_at = now() - interval '121 s' where queue = 'due'")
+    told = text_of(client.get("/").text)
+    assert "Oldest ready job 4 min in queue unplaced" in told, told
+    queues = text_of(client.get("/queues").text)
+    assert re.search(r"due 2 min 0 0 0 .*no worker no worker that is alive serves it", queues), queues
+    assert "later" not in queues
+    page = text_of(client.get("/queue?name=due").text)
+    assert "Oldest ready 2 min Ready 0 Scheduled 1" in page
+    assert "Not placed yet 1" in text_of(client.get("/queue?name=unplaced").text)
+    assert "Scheduled 1" in text_of(client.get("/queue?name=later").text)
+    with contextlib.closing(Monitor(app)) as monitor:
+        found = {queue.name: queue for queue in monitor.look().queues}
+    assert found.keys() == {"due", "unplaced"}
+    assert (found["due"].ready, 121 <= found["due"].latency < 151) == (0, True)
+    assert 241 <= found["unplaced"].latency < 271
 
 
 def test_a_paused_queue_is_not_the_one_that_waits_longest(
@@ -531,8 +557,8 @@ def test_without_a_database_pages_say_so(gone: TestClient) -> None:
     for page in ("/", "/queues", "/workers", "/database"):
         answer = gone.get(page)
         assert answer.status_code == 200
-        assert "Could not be read" in answer.text
-        assert "no answer" in answer.text or "stale since" in answer.text
+        assert "The database does not answer." in answer.text
+        assert "no answer" in answer.text or "stale for" in answer.text
     for page in ("/", "/queue?name=mail", "/task?name=send"):
         answer = gone.get(page)
         assert "was counted" not in answer.text, "nobody knows that"
@@ -567,4 +593,4 @@ def test_a_workflow_links_the_jobs_that_its_jobs_wait_for(app: adjourn.App, clie
     stored = flow.defer()
     table = client.get(f"/workflow?id={stored.id}").text.split("<tbody>")[1]
     assert table.count(f'href="/job?id={stored.job_id(first)}"') == 2
-    assert '<td data-label="Waits for">\u2013</td>' in table
+    assert '<td data-label="Waits for" class="full">\u2013</td>' in table

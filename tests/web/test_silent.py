@@ -43,7 +43,7 @@ def is_told(client: TestClient, path: str) -> bool:
     answer = client.get(path)
     assert time.monotonic() - began < LONGEST, path
     assert answer.status_code == (503 if path in OF_QUERIES else 200), path
-    return any(each in answer.text for each in ("no answer", "stale since", "Could not be read", "has not answered"))
+    return any(each in answer.text for each in ("no answer", "stale for", "Could not be read", "has not answered"))
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/queue?name=mail", "/bulk?what=retry&status=failed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,8 @@ class Vitals:
         For how long the database has answered neither.
     outcome
         For how long the oldest outcome has waited to be stored.
+    answering
+        For how long the database has answered since the last outage. What could not be done before is nobody's fault.
     """
 
     is_starting: bool = False
@@ -53,6 +56,7 @@ class Vitals:
     beat: float = 0.0
     answer: float = 0.0
     outcome: float | None = None
+    answering: float = math.inf
 
 
 @attrs.frozen(kw_only=True)
@@ -185,7 +189,7 @@ def _of_database(vitals: Vitals, limits: HealthLimits) -> Iterator[Condition]:
     )
     may_judge = not is_out and not vitals.is_stopping and vitals.is_registered
     limit = IDLE_EXCHANGE + limits.polling_interval
-    is_idle = may_judge and vitals.exchange is not None and vitals.exchange >= limit
+    is_idle = may_judge and vitals.exchange is not None and min(vitals.exchange, vitals.answering) >= limit
     yield Condition(
         name="exchange",
         is_live=not is_idle,
@@ -193,7 +197,7 @@ def _of_database(vitals: Vitals, limits: HealthLimits) -> Iterator[Condition]:
         limit=limit,
         says="the database answers, and it claims no jobs and stores no outcomes" if is_idle else "",
     )
-    is_silent = may_judge and vitals.beat >= 2 * silent
+    is_silent = may_judge and min(vitals.beat, vitals.answering) >= 2 * silent
     yield Condition(
         name="heartbeat",
         is_live=not is_silent,
@@ -201,7 +205,7 @@ def _of_database(vitals: Vitals, limits: HealthLimits) -> Iterator[Condition]:
         limit=2 * silent,
         says="the database answers, and it sends no heartbeat" if is_silent else "",
     )
-    outcome = vitals.outcome if may_judge and vitals.outcome is not None else 0.0
+    outcome = min(vitals.outcome, vitals.answering) if may_judge and vitals.outcome is not None else 0.0
     yield Condition(
         name="outcomes",
         is_live=outcome < OLD_OUTCOME,

@@ -113,10 +113,16 @@ def unreachable(place: str, message: str, sqlstate: str | None, given: str) -> e
     given
         What the user has given to the connector, in words.
     """
-    message = message.strip().rstrip(".?")
+    # libpq writes its hints into lines of their own, without a full stop before them.
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    told = ""
+    for line in lines:
+        told += f"{'' if not told or told[-1] in '.?!:;,' or not line[0].isupper() else '.'} {line}"
+    told = told.strip() if told[-1:] in (".", "?") else f"{told.strip()}."
+    message = told.rstrip(".?")
     reason = explained(message, sqlstate)
     if reason == message:
-        reason = f"{message}. Check that the server runs there, and {given}."
+        reason = f"{told} Check that the server runs there, and {given}."
     return exceptions.ConnectorException(f"Cannot connect to PostgreSQL ({place}): {reason}", sqlstate=sqlstate)
 
 

@@ -49,13 +49,16 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", help=f"how long all of it may take; default: {TIMEOUT:g}"
     )
-    parser.add_argument(
+    parser.add_flag(
         "--threshold",
         dest="thresholds",
+        variable="DOCTOR_THRESHOLDS",
+        convert=_thresholds,
         action="append",
         type=_threshold,
         metavar="NAME=NUMBER",
-        help="from which number on something counts; each finding names its threshold; may be given several times",
+        help="from which number on something counts; each finding names its threshold; may be given several times; in the environment "
+        "with commas between them",
     )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", dest="form", action="store_const", const="json", help="print one JSON object")
@@ -158,6 +161,10 @@ def _names(text: str) -> tuple[str, ...]:
         if name not in known:
             raise argparse.ArgumentTypeError(f"there is no check {name!r}; the checks are {', '.join(known)}")
     return names
+
+
+def _thresholds(text: str) -> list[tuple[str, float]]:
+    return [_threshold(each) for each in text.split(",") if each.strip()]
 
 
 def _threshold(text: str) -> tuple[str, float]:

@@ -29,7 +29,7 @@ from adjourn.types import TimeDeltaParams
 
 PREFIX = "ADJOURN_"
 
-OWN = ("DEFER_", "METRICS_", "WEB_", "WORKER_")
+OWN = ("DEFER_", "DOCTOR_", "METRICS_", "WEB_", "WORKER_")
 """How the names of variables go on that belong to a command."""
 
 NONE = "none"

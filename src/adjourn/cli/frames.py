@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import enum
+import textwrap
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adjourn._domain.wording import amount, shown, span
+from adjourn._domain.wording import amount, counted, shown, span
 from adjourn.monitor import Snapshot
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -21,15 +23,23 @@ REMEMBERED = 40
 BARS_SHOWN = 20
 MOST_LISTED = 500
 """A look knows no more jobs that run."""
+GAP = 2
+"""How many blanks there are between two columns."""
+SHORTEST = 6
+"""To how many characters a text is cut, at most."""
 LISTED = 20
 """How many rows of each pane are printed where all are."""
+LOW = 12
+"""A terminal of fewer lines has none to spare."""
+MOST_LINES = 3
+"""So many lines tell why there is no answer."""
 LONG = 60.0
 """From how many seconds on a wait is in red."""
 HELP = (
     ("1 2 3 4 5", "queues, running jobs, tasks, workers, tables"),
     ("s", "sort by the next column"),
     ("/", "show only the rows with a text; Enter ends it, Escape forgets it"),
-    ("f", "freeze the figures, and go on"),
+    ("f, space", "freeze the figures, and go on"),
     ("+ -", "look less often, more often"),
     ("?", "these keys"),
     ("q", "quit"),
@@ -128,11 +138,11 @@ def frame(seen: SeenSnapshot, view: TopView, *, width: int, height: int) -> Rend
     width, height
         The size of the terminal.
     """
-    parts: list[RenderableType] = [*_head(seen, view)]
+    parts: list[RenderableType] = [*_head(seen, view, width, height)]
     if view.has_help:
         parts.append(_help())
     elif seen.snapshot is not None:
-        parts.append(_pane(seen.snapshot, view, rows=max(1, height - len(parts) - 4)))
+        parts += _pane(seen.snapshot, view, rows=max(1, height - len(parts) - 4), width=width)
     parts.append(_foot(view))
     return Group(*(_cut(part, width) for part in parts))
 
@@ -140,11 +150,12 @@ def frame(seen: SeenSnapshot, view: TopView, *, width: int, height: int) -> Rend
 def page(seen: SeenSnapshot, *, width: int) -> RenderableType:
     """Return everything at once, one pane below the other, for output that is no terminal."""
     if seen.snapshot is None:
-        return Group(*_head(seen, TopView()))
+        return Group(*_head(seen, TopView(), width))
     panes: list[RenderableType] = []
     for pane in Pane:
-        panes += [Text(f"\n{pane.name.lower()}", style="bold"), _pane(seen.snapshot, TopView(pane=pane), rows=LISTED)]
-    return Group(*(_cut(part, width) for part in (*_head(seen, TopView()), *panes)))
+        panes.append(Text(f"\n{pane.name.lower()}", style="bold"))
+        panes += _pane(seen.snapshot, TopView(pane=pane), rows=LISTED, width=width)
+    return Group(*(_cut(part, width) for part in (*_head(seen, TopView(), width), *panes)))
 
 
 def _cut(part: RenderableType, width: int) -> RenderableType:
@@ -154,10 +165,16 @@ def _cut(part: RenderableType, width: int) -> RenderableType:
     return part
 
 
-def _head(seen: SeenSnapshot, view: TopView) -> list[RenderableType]:
+def _error(text: str, width: int) -> list[RenderableType]:
+    """Return lines that say why there is no answer: at an end that is cut off would be the reason."""
+    lines = textwrap.wrap(shown(text), width, max_lines=MOST_LINES, placeholder="…")
+    return [Text(line, style="red") for line in lines]
+
+
+def _head(seen: SeenSnapshot, view: TopView, width: int, height: int = LOW) -> list[RenderableType]:
     snapshot = seen.snapshot
     if snapshot is None:
-        return [Text(f"adjourn: {shown(seen.error) or 'connecting'}", style="red" if seen.error else "")]
+        return _error(f"adjourn: {seen.error}", width) if seen.error else [Text("adjourn: connecting")]
     alive = [worker for worker in snapshot.workers if worker.is_alive]
     head = Text.assemble(
         ("adjourn", "bold"),
@@ -171,54 +188,72 @@ def _head(seen: SeenSnapshot, view: TopView) -> list[RenderableType]:
     work = Text.assemble(
         "oldest ready ",
         (span(snapshot.latency), "bold red" if snapshot.latency >= LONG else "bold"),
-        f"   {len(alive)} workers",
+        f"   {counted(len(alive), 'worker')}",
         (f", {silent} silent" if silent else "", "red"),
         f"   {len(snapshot.running)}{'+' if len(snapshot.running) >= MOST_LISTED else ''} running",
-        *(
-            f"   {amount(wait.jobs, wait.is_capped)} {WAITS[wait.kind]}"
-            for wait in snapshot.waits
-            if wait.kind in WAITS
-        ),
+    )
+    waits = Text("   ").join(
+        Text(f"{amount(wait.jobs, wait.is_capped)} {WAITS[wait.kind]}") for wait in snapshot.waits if wait.kind in WAITS
     )
     if (snapshot.oldest_transaction or 0) >= LONG:
         work.append(f"   transaction open for {span(snapshot.oldest_transaction)}", style="red")
+    # What does not fit beside it has a line of its own, if there are enough of them.
+    is_alone = len(work) + len(waits) + 3 > width and height >= LOW
+    works = [work, waits] if is_alone else [work + Text("   " if waits else "") + waits]
     rates = Text()
     for name, values in (("deferred", seen.deferred), ("ended", seen.ended)):
         now = f"{values[-1]:,.0f}/s" if values else "-"
         rates.append(f"{name} {now:>9} ")
         rates.append(f"{line(list(values)[-BARS_SHOWN:]):<{BARS_SHOWN}} ", style="cyan")
     rates.rstrip()
-    return [head, work, rates, *([Text(shown(seen.error), style="red")] if seen.error else [])]
+    return [head, *works, rates, *_error(seen.error, width)]
 
 
 WAITS = {"scheduled": "scheduled", "lock": "behind locks", "task": "of unknown tasks", "turn": "apart"}
 """How the kinds of waits are told."""
 
 
-def _pane(snapshot: Snapshot, view: TopView, rows: int) -> Table:
+def _pane(snapshot: Snapshot, view: TopView, rows: int, width: int) -> list[RenderableType]:
     columns, every = PANES[view.pane](snapshot)
     wanted = [
         row for row in every if view.filter.lower() in " ".join(str(column.value(row)) for column in columns).lower()
     ]
-    if view.sorted_by is not None:
-        column = columns[view.sorted_by % len(columns)]
+    sorted_by = None if view.sorted_by is None else view.sorted_by % len(columns)
+    if sorted_by is not None:
+        column = columns[sorted_by]
         wanted.sort(key=lambda row: _key(column, row))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="reverse", show_edge=False)
-    for number, column in enumerate(columns):
-        is_sorted = view.sorted_by is not None and number == view.sorted_by % len(columns)
+    headings = [column.heading + ("*" if number == sorted_by else "") for number, column in enumerate(columns)]
+    cells = [[_cell(column, row) for column in columns] for row in wanted[:rows]]
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="reverse", show_edge=False)
+    for column, heading, most in zip(columns, headings, _widths(columns, headings, cells, width), strict=True):
         table.add_column(
-            column.heading + ("*" if is_sorted else ""),
-            justify="right" if column.is_number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+            heading, justify="right" if column.is_number else "left", no_wrap=True, overflow="ellipsis", width=most
         )
-    for row in wanted[:rows]:
-        table.add_row(*(_cell(column, row) for column in columns))
+    for row in cells:
+        table.add_row(*row)
     if not wanted:
-        table.add_row(Text("nothing" + (f" with {shown(view.filter)!r}" if view.filter else ""), style="dim"))
-    elif len(wanted) > rows:
-        table.add_row(Text(f"... {len(wanted) - rows} more", style="dim"))
-    return table
+        return [table, Text("nothing" + (f" with {shown(view.filter)!r}" if view.filter else ""), style="dim")]
+    left = len(wanted) - rows
+    return [table, *([Text(f"... {left} more", style="dim")] if left > 0 else [])]
+
+
+def _widths(columns: list[PaneColumn], headings: list[str], cells: list[list[Text]], width: int) -> list[int | None]:
+    """Return how wide each column is: texts are cut before numbers are, and the longest texts first."""
+    widths = [
+        max([cell_len(heading), *(row[number].cell_len for row in cells)]) for number, heading in enumerate(headings)
+    ]
+    excess = sum(widths) + GAP * (len(widths) - 1) - width
+    while excess > 0:
+        texts = [
+            number
+            for number, column in enumerate(columns)
+            if column.heading and not column.is_number and widths[number] > SHORTEST
+        ]
+        if not texts:
+            return [None] * len(columns)  # a very small terminal
+        widths[max(texts, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return list(widths)
 
 
 def _key(column: PaneColumn, row: Any) -> Any:
@@ -245,9 +280,9 @@ def _foot(view: TopView) -> Text:
     foot = Text()
     for pane in Pane:
         foot.append(f" {pane.value} {pane.name.lower()} ", style="reverse" if pane is view.pane else "")
-    foot.append(f" every {view.interval:g} s  ? help  q quit", style="dim")
     if view.filter:
-        foot.append(f"   /{shown(view.filter)}", style="yellow")
+        foot.append(f" /{shown(view.filter)} ", style="yellow")
+    foot.append(f" every {view.interval:g} s  ? help  q quit", style="dim")
     return foot
 
 
@@ -264,7 +299,7 @@ def _queues(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
         PaneColumn("queue", lambda row: row.name, is_number=False),
         PaneColumn("ready", lambda row: row.ready + row.is_capped / 2, lambda value: amount(int(value), value % 1 > 0)),
         PaneColumn("running", lambda row: row.running),
-        PaneColumn("oldest ready", lambda row: row.latency, lambda value: span(value), is_bad=_long),
+        PaneColumn("oldest ready", lambda row: row.latency, lambda value: span(value) if value else "-", is_bad=_long),
         PaneColumn("workers", lambda row: row.workers, is_bad=lambda value: value == 0),
     ]
     return columns, sorted(snapshot.queues, key=lambda row: (-row.latency, row.name))

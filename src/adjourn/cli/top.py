@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import sys
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> None:
         "top",
         help=HELP,
         description="Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a "
-        "bound. `?` explains the keys. If the output is no terminal, one frame is printed.",
+        "bound. `?` explains the keys. If the output is no terminal that can be drawn on, one frame is printed.",
     )
     parser.add_argument(
         "--interval", type=_interval, metavar="SECONDS", help=f"from one look to the next; default: {INTERVAL:g}"
@@ -56,9 +57,15 @@ def run(options: argparse.Namespace) -> int:
             return _print_json(monitor, interval)
         if importlib.util.find_spec("rich") is None:
             options.parser.error("`adjourn top` needs the package rich: pip install 'adjourn[cli]'")
-        if getattr(options, "once", False) or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if getattr(options, "once", False) or not _can_draw():
             return _print_once(monitor)
         return _show(monitor, interval)
+
+
+def _can_draw() -> bool:
+    """Return whether there is a terminal, and one that can do more than print lines."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return is_terminal and os.environ.get("TERM", "").lower() not in ("", "dumb", "unknown")
 
 
 def _print_json(monitor: Monitor, interval: float) -> int:
@@ -139,7 +146,7 @@ def obey(key: str, view: TopView) -> bool:
         view.sorted_by = 0 if view.sorted_by is None else view.sorted_by + 1
     elif key == "/":
         view.is_typing, view.filter, view.has_help = True, "", False
-    elif key == "f":
+    elif key in ("f", " "):
         view.is_frozen = not view.is_frozen
     elif key == "+":
         view.interval = min(LONGEST, view.interval * 2)

@@ -27,7 +27,7 @@ from sentry_sdk.utils import event_from_exception
 
 from adjourn import telemetry
 from adjourn._domain.checks import check_flag
-from adjourn._domain.masking import mask_of, masked
+from adjourn._domain.masking import Mask, mask_of, masked, masked_texts
 from adjourn.jobs import Job
 from adjourn.telemetry import Deferral, Observer, Outcome, RunObservation, RunOfJob
 
@@ -53,8 +53,9 @@ class AdjournIntegration(Integration):
     """Reports failed jobs to Sentry, and shows jobs in its views of traces and of queues.
 
     A call that defers jobs is a span ``queue.publish``, if there is a transaction, and each run a transaction with a span
-    ``queue.process`` in it. The run continues the trace that has deferred the job; a retry begins one of its own. Arguments are sent
-    only if the SDK collects data of queues (``data_collection={"queues": True}``, or ``send_default_pii=True``), without values whose names look like secrets.
+    ``queue.process`` in it. The run continues the trace that has deferred the job; a retry begins one of its own. Arguments, and the
+    variables of the functions in an error's traceback, which hold them, are sent only if the SDK collects data of queues
+    (``data_collection={"queues": True}``, or ``send_default_pii=True``), without values whose names look like secrets.
 
     Where OpenTelemetry traces adjourn as well, this makes no spans, and warns of that once.
 
@@ -267,7 +268,18 @@ class _Run(RunObservation):
         for each in event.get("exception", {}).get("values", ()):
             if isinstance(each.get("value"), str):
                 each["value"] = mask(each["value"])
+            for frame in (each.get("stacktrace") or {}).get("frames", ()):
+                self._hide_variables(frame, mask)
         sentry_sdk.capture_event(event, hint=hint)
+
+    def _hide_variables(self, frame: dict[str, Any], mask: Mask) -> None:
+        """Hide in the variables of a frame what is hidden in the arguments: they are the same values, under other names as well."""
+        if "vars" not in frame:
+            return
+        if _has_consent():
+            frame["vars"] = masked_texts(masked(frame["vars"], self._job.sensitive), mask)
+        else:
+            del frame["vars"]
 
 
 def _has_consent() -> bool:

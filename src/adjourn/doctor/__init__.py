@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from adjourn.doctor.examination import CHECKS, Examination, Examined, examine
+from adjourn.doctor.examination import CHECKS, Examination, Examined, examine, json_schema
 from adjourn.doctor.findings import Finding, Level
 from adjourn.doctor.thresholds import Thresholds
 
-__all__ = ["CHECKS", "Examination", "Examined", "Finding", "Level", "Thresholds", "examine"]
+__all__ = ["CHECKS", "Examination", "Examined", "Finding", "Level", "Thresholds", "examine", "json_schema"]

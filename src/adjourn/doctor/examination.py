@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from importlib import resources
 from typing import Any
 
 import attrs
@@ -13,11 +13,12 @@ import attrs
 from adjourn._domain.spelling import hint
 from adjourn._domain.time_checks import check_seconds
 from adjourn.app import App
+from adjourn.doctor import visits
 from adjourn.doctor.checks import connection, server, vacuum, work
-from adjourn.doctor.findings import Check, Finding, Level, critical, unknown
+from adjourn.doctor.findings import Check, Finding, Level, unknown
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.thresholds import Thresholds
-from adjourn.exceptions import AdjournException, InvalidOption
+from adjourn.exceptions import InvalidOption
 from adjourn.schema import ROLES
 
 JSON_VERSION = 1
@@ -72,7 +73,7 @@ class Examination:
         return max((each.level for each in self.checks), key=lambda level: level.rank)
 
     def as_json(self) -> str:
-        """Return all of it as a JSON object with ``version``, ``level``, ``seconds`` and ``checks``."""
+        """Return all of it as a JSON object with ``version``, ``level``, ``seconds`` and ``checks``; `json_schema` describes it."""
         checks = [
             {
                 "id": each.id,
@@ -84,6 +85,11 @@ class Examination:
         ]
         facts: dict[str, Any] = {"version": JSON_VERSION, "level": self.level, "seconds": round(self.seconds, 3)}
         return json.dumps({**facts, "checks": checks}, ensure_ascii=False)
+
+
+def json_schema() -> str:
+    """Return the JSON schema (draft 2020-12) of what `Examination.as_json` returns and ``adjourn doctor --json`` prints."""
+    return resources.files("adjourn.doctor").joinpath("examination.schema.json").read_text(encoding="utf-8")
 
 
 def examine(
@@ -125,60 +131,12 @@ def examine(
         raise InvalidOption("The app has an in-memory connector: there is no database to examine.")
     began = time.monotonic()
     chosen = [check for check in CHECKS if not only or check.id in only]
-    work_ = _Work(app, role, thresholds or Thresholds(), began + timeout, chosen)
-    # Nobody knows how long a driver waits for a server that does not answer.
-    thread = threading.Thread(target=work_.run, name="adjourn doctor", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    return Examination(tuple(work_.examined()), time.monotonic() - began)
-
-
-class _Work:
-    """Runs the checks in a thread, and knows at any time what they have found."""
-
-    def __init__(self, app: App, role: str, thresholds: Thresholds, deadline: float, checks: Iterable[Check]) -> None:
-        self._app, self._role, self._thresholds, self._deadline = app, role, thresholds, deadline
-        self._checks = tuple(checks)
-        self._found: dict[str, list[Finding]] = {}
-        self._reason = "The database did not answer in time"
-
-    def run(self) -> None:
-        try:
-            patient = Patient(self._app, self._role, self._thresholds, self._deadline)
-        except AdjournException as error:
-            self._reason = "There is no connection"
-            if any(check.id == "connect" for check in self._checks):
-                self._found["connect"] = [
-                    critical(
-                        f"The database cannot be reached: {_one_line(error)}", "Check its address, and whether it runs."
-                    )
-                ]
-            return
-        try:
-            for check in self._checks:
-                if time.monotonic() >= self._deadline:
-                    break
-                self._found[check.id] = self._look(check, patient)
-        finally:
-            patient.close()
-
-    def _look(self, check: Check, patient: Patient) -> list[Finding]:
-        found: list[Finding] = []
-        try:
-            if check.needs_schema and not patient.version:
-                return [unknown(f"There is no schema {patient.schema!r} of adjourn to look at")]
-            found.extend(check.look(patient))
-        except AdjournException as error:
-            found.append(unknown(f"It could not be found out: {_one_line(error)}"))
-        return found
-
-    def examined(self) -> Iterable[Examined]:
-        """Return what is known by now."""
-        found = dict(self._found)
-        for check in self._checks:
-            findings = found.get(check.id) or [unknown(self._reason)]
-            yield Examined(check.id, check.why, tuple(sorted(findings, key=lambda each: -each.level.rank)))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split("\nLINE ")[0].split())
+    deadline = began + timeout
+    seen, reason = visits.examined(
+        chosen, lambda: Patient(app, role, thresholds or Thresholds(), deadline), timeout, deadline
+    )
+    checks = []
+    for check in chosen:
+        findings = seen.get(check.id) or [unknown(reason)]
+        checks.append(Examined(check.id, check.why, tuple(sorted(findings, key=lambda each: -each.level.rank))))
+    return Examination(tuple(checks), time.monotonic() - began)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import time
 from collections.abc import Collection
 from typing import Any
 
 from adjourn._domain.callings import connecting_as
+from adjourn._domain.statistics import Durations
 from adjourn._sync.managers.statements import schema_version
 from adjourn.app import App
 from adjourn.doctor.thresholds import Thresholds
 from adjourn.monitor.reader import Reader
+from adjourn.monitor.statistics import statistics
 from adjourn.periodic import PeriodicTask
 from adjourn.sql import reading
 from adjourn.types import Row
@@ -40,11 +43,19 @@ class Patient:
         self.schema: str = app.job_manager.schema
         self._deadline = deadline
         self._reader = Reader(app, "doctor")
-        self._session = self._reader.session
 
     def close(self) -> None:
         """Close the session."""
         self._reader.close()
+
+    def abandon(self) -> None:
+        """Give the session up at once. From any thread, at any time."""
+        self._reader.session.abandon()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server said nothing for so long that the session was given up."""
+        return self._reader.is_lost
 
     def rows(self, name: str, /, **parameters: Any) -> list[Row]:
         """Execute a query, in a transaction that only reads, and return its rows.
@@ -78,12 +89,12 @@ class Patient:
     @functools.cached_property
     def version(self) -> int:
         """The version of adjourn's schema, 0 for none."""
-        return schema_version(self._session, self.schema)
+        return schema_version(self._reader, self.schema)
 
     @property
     def can_listen(self) -> bool:
         """Whether sessions hear notifications."""
-        return self._session.can_listen
+        return self._reader.session.can_listen
 
     @functools.cached_property
     def workers(self) -> list[Row]:
@@ -94,6 +105,12 @@ class Patient:
     def crew(self) -> tuple[list[Row], list[Row]]:
         """The workers with what each has said of itself, and the jobs that they have."""
         return self.rows("crew"), self.rows("working")
+
+    def usual(self, hours: float) -> dict[str, Durations]:
+        """Return how long runs of each task took in the last hours."""
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
+        found = statistics(self._reader, start=start, step=2 * hours * 3600, by_task=True)
+        return {each.task: each.run for each in found if each.task is not None}
 
     @property
     def periodic_tasks(self) -> Collection[PeriodicTask]:
@@ -106,7 +123,7 @@ class Patient:
 
     def notify(self, channel: str, payload: str) -> None:
         """Send a notification, which nobody keeps."""
-        self._session.execute(reading.NOTIFY, {"channel": channel, "payload": payload})
+        self._reader.tell(reading.NOTIFY, {"channel": channel, "payload": payload}, self.seconds_left)
 
 
 class Listener:

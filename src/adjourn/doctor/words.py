@@ -1,6 +1,11 @@
-"""How the doctor says spans of time and what is not known."""
+"""How the doctor says spans of time, estimates, and what is not known."""
 
 from __future__ import annotations
+
+from adjourn._domain.wording import counted
+from adjourn.doctor.findings import Finding, unknown
+from adjourn.doctor.patient import Patient
+from adjourn.sql.templates import identifier
 
 
 def span(seconds: float | None) -> str:
@@ -16,3 +21,18 @@ def span(seconds: float | None) -> str:
 def named(value: str | None) -> str:
     """Return a name, quoted; ``no name`` if it is empty or hidden."""
     return repr(value) if value else "no name"
+
+
+def few_or(estimate: float | None, noun: str) -> str:
+    """Return an estimated number of things, such as ``about 1,200 jobs``; ``few or no jobs`` where the estimate is none."""
+    return f"about {counted(round(estimate), noun)}" if estimate and estimate >= 1 else f"few or no {noun}s"
+
+
+def unseen(patient: Patient, text: str) -> Finding:
+    """Return the finding that the role of the session may not see something of other sessions."""
+    role = patient.server["role"]
+    return unknown(
+        f"{text}, which {role!r} may not see",
+        "Grant it the role that may.",
+        f"grant pg_monitor to {identifier(role)};",
+    )

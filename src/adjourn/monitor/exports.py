@@ -15,6 +15,7 @@ from adjourn import sql
 from adjourn._domain.statistics import OTHER
 from adjourn.app import App
 from adjourn.exceptions import ConnectorException, InvalidOption
+from adjourn.monitor.figures import latencies
 from adjourn.monitor.reader import Reader
 from adjourn.monitor.slots import serving_of, slots_of
 
@@ -217,9 +218,7 @@ class Exports:
             if row["state"] == "ready":
                 jobs[row["queue"], "running"] = row["running"]
                 capped[row["queue"], "running"] = int(row["is_capped"])
-        late: dict[str, float] = {}
-        for row in (*reader.rows("latency"), *reader.rows("late")):
-            late[row["queue"]] = max(late.get(row["queue"], 0.0), row["latency"])
+        late = latencies(reader.rows("latency"), reader.rows("late"))
         crew = reader.rows("crew")
         alive = serving_of(crew)
         named = {name for row in alive for name in row["queues"] or ()}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
+from adjourn.types import Row
+
 
 @attrs.frozen(kw_only=True)
 class QueueFigures:
-    """A queue with jobs that are ready or run.
+    """A queue with jobs that are ready or run, or could be ready if a worker were there.
 
     Attributes
     ----------
@@ -20,7 +23,8 @@ class QueueFigures:
     is_capped
         Whether it has more jobs than were looked at.
     latency
-        For how many seconds the oldest of the ready jobs could have run.
+        For how many seconds the oldest job could have run that does not; also one that is due, or has a free lock, and that no worker has made
+        ready.
     workers
         How many live workers serve it.
     """
@@ -31,6 +35,22 @@ class QueueFigures:
     is_capped: bool
     latency: float
     workers: int
+
+
+def latencies(ready: Iterable[Row], late: Iterable[Row]) -> dict[str, float]:
+    """Return for how long the oldest job of each queue could have run that does not.
+
+    Parameters
+    ----------
+    ready
+        The rows of ``latency``: jobs that are ready.
+    late
+        Those of ``late``: jobs that no worker has made ready.
+    """
+    found: dict[str, float] = {}
+    for row in (*ready, *late):
+        found[row["queue"]] = max(found.get(row["queue"], 0.0), row["latency"])
+    return found
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,7 @@ from adjourn.monitor.figures import (
     TaskFigures,
     WaitFigures,
     WorkerFigures,
+    latencies,
 )
 from adjourn.monitor.reader import Reader
 
@@ -69,18 +70,19 @@ class Monitor:
         busy = Counter(job.worker_id for job in running)
         workers = [WorkerFigures(**row, running=busy[row["id"]]) for row in reader.rows("workers")]
         in_queue = Counter(job.queue for job in running)
-        latency = {row["queue"]: row["latency"] for row in reader.rows("latency")}
+        # While no worker runs, nobody makes ready what is due, nor places what has a lock.
+        latency = latencies(reader.rows("latency"), reader.rows("late"))
+        counts = {row["queue"]: row for row in reader.rows("queues")}
         queues = [
             QueueFigures(
                 name=name,
-                ready=max(0, row["jobs"] - in_queue[name]),
+                ready=max(0, counts[name]["jobs"] - in_queue[name]) if name in counts else 0,
                 running=in_queue[name],
-                is_capped=row["is_capped"],
+                is_capped=name in counts and counts[name]["is_capped"],
                 latency=latency.get(name, 0.0),
                 workers=sum(each.is_alive and (each.queues is None or name in each.queues) for each in workers),
             )
-            for row in reader.rows("queues")
-            for name in [row["queue"]]
+            for name in {**counts, **latency}
         ]
         waits = [
             WaitFigures(kind=row["kind"], jobs=row["jobs"], is_capped=row["is_capped"])

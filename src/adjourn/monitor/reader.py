@@ -14,10 +14,12 @@ from adjourn.app import App
 from adjourn.connectors.base import SyncSession
 from adjourn.exceptions import ConnectorException, InvalidOption
 from adjourn.sql import reading
-from adjourn.types import Row
+from adjourn.types import Parameters, Row, Statement
 
 LONGEST_QUERY = 2.0
 """The most seconds for one query."""
+LOCK_TIMEOUT = "55P03"
+"""What Postgres calls the end of a wait for a lock."""
 ON_THE_WAY = 0.5
 """Seconds by which an answer may be later than the server ends a query. Then the server is taken for silent."""
 
@@ -40,6 +42,13 @@ class Reader:
         If the app has no database.
     ConnectorException
         If the database cannot be reached.
+
+    Attributes
+    ----------
+    session
+        The connection.
+    is_lost
+        Whether the server said nothing for so long that the connection was given up.
     """
 
     def __init__(self, app: App, folder: str, name: str = "") -> None:
@@ -48,9 +57,11 @@ class Reader:
         self.schema: str = app.job_manager.schema
         self._name = name
         self._queries = {**reading.queries("monitor", self.schema), **reading.queries(folder, self.schema)}
-        self._rollback = sql.statements(self.schema)["rollback"]
+        statements = sql.statements(self.schema)
+        self._rollback, self._commit = statements["rollback"], statements["commit"]
         with connecting_as(name.removeprefix("adjourn ") or folder):
             self.session: SyncSession = app.connector.session()
+        self.is_lost = False
 
     def close(self) -> None:
         """Close the connection."""
@@ -73,26 +84,56 @@ class Reader:
         ConnectorException
             If the database refuses, or does not answer within so many seconds.
         """
+        return [json.loads(row["facts"]) for row in self.execute(self._queries[name], parameters, seconds)]
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, seconds: float = LONGEST_QUERY
+    ) -> list[Row]:
+        """Execute any statement that only reads, in a transaction of its own, and return its rows.
+
+        Parameters
+        ----------
+        statement
+            The statement.
+        parameters
+            Its parameters, by name.
+        seconds
+            How long it may take; two seconds at most.
+
+        Raises
+        ------
+        ConnectorException
+            If the database refuses, or does not answer within so many seconds.
+        """
+        return self._executed(statement, parameters, seconds, self._rollback)
+
+    def tell(self, statement: Statement, parameters: Parameters, seconds: float = LONGEST_QUERY) -> None:
+        """Execute a statement that sends a notification, as `execute` does, and commit it. It can store nothing."""
+        self._executed(statement, parameters, seconds, self._commit)
+
+    def _executed(
+        self, statement: Statement, parameters: Parameters | None, seconds: float, end: Statement
+    ) -> list[Row]:
         limit = min(LONGEST_QUERY, seconds)
         with self._answering(limit):
             self.session.execute(reading.begin(limit, self._name))
             try:
-                rows = self._executed(name, parameters, limit)
+                with _blaming(limit):
+                    rows = self.session.execute(statement, parameters)
             except BaseException:
                 # If the connection has failed, it has rolled back by itself.
                 with contextlib.suppress(ConnectorException):
                     self.session.execute(self._rollback)
                 raise
-            self.session.execute(self._rollback)
-        return [json.loads(row["facts"]) for row in rows]
+            self.session.execute(end)
+        return rows
 
     @contextlib.contextmanager
     def _answering(self, limit: float) -> Iterator[None]:
         """Give the connection up if the server says nothing: it cannot end a query that it does not hear of."""
-        given_up = threading.Event()
 
         def give_up() -> None:
-            given_up.set()
+            self.is_lost = True
             self.session.abandon()
 
         timer = threading.Timer(limit + ON_THE_WAY, give_up)
@@ -103,7 +144,7 @@ class Reader:
         try:
             yield
         except ConnectorException as error:
-            if not given_up.is_set():
+            if not self.is_lost:
                 raise
             raise ConnectorException(
                 f"The database has not answered within {limit + ON_THE_WAY:g} s, so this connection was given up."
@@ -111,13 +152,18 @@ class Reader:
         finally:
             timer.cancel()
 
-    def _executed(self, name: str, parameters: dict[str, Any], limit: float) -> list[Row]:
-        try:
-            return self.session.execute(self._queries[name], parameters)
-        except ConnectorException as error:
-            if "statement timeout" not in str(error):
-                raise
-            # The limit is ours, and no setting of the role's.
-            raise ConnectorException(
-                f"The database has not answered within {limit:g} s: statement timeout.", sqlstate=error.sqlstate
-            ) from error
+
+@contextlib.contextmanager
+def _blaming(limit: float) -> Iterator[None]:
+    """Say of a timeout that the limit is ours, and no setting of the role's."""
+    try:
+        yield
+    except ConnectorException as error:
+        if "statement timeout" in str(error):
+            text = f"The database has not answered within {limit:g} s: statement timeout."
+        elif error.sqlstate == LOCK_TIMEOUT:
+            waited = min(limit, reading.LOCK_WAIT)
+            text = f"Another session has locked what is to be read, and was waited for {waited:g} s: lock timeout."
+        else:
+            raise
+        raise ConnectorException(text, sqlstate=error.sqlstate) from error

@@ -15,6 +15,8 @@ from adjourn.types import Statement
 
 COUNTED = 10_000
 LISTED = 200
+LOCK_WAIT = 0.2
+"""Seconds that a query waits for what another session has locked."""
 NOTIFY = Statement("notify", "select pg_notify(%(channel)s::text, %(payload)s::text)")
 """Sends a notification."""
 _NAMES = {"counted": str(COUNTED), "listed": str(LISTED)}
@@ -44,7 +46,7 @@ def begin(seconds: float, name: str = "") -> Statement:
     return Statement(
         "begin_reading",
         "begin transaction isolation level read committed read only;"
-        f"set local statement_timeout = {limit}; set local lock_timeout = {min(limit, 200)}; set local jit = off; set local datestyle = 'ISO';"
+        f"set local statement_timeout = {limit}; set local lock_timeout = {min(limit, round(LOCK_WAIT * 1000))}; set local jit = off; set local datestyle = 'ISO';"
         "set local enable_seqscan = off; set local enable_bitmapscan = off;"
         f"set local idle_in_transaction_session_timeout = 5000{named}",
     )

@@ -136,7 +136,7 @@ async def user_of(request: Request, auth: Auth) -> User | Response:
 def lacking(user: User, permission: str) -> Forbidden:
     """Return the refusal of what a user has no permission for, with who can give it."""
     return Forbidden(
-        f"{user.name or 'You'} may not {PERMISSIONS[permission]}. That needs the permission {permission}: ask who runs this dashboard to give it, by "
+        f"{user.name if user.name and user.how != 'open' else 'You'} may not {PERMISSIONS[permission]}. That needs the permission {permission}: ask who runs this dashboard to give it, by "
         "--permission, or in create_app by permissions or auth."
     )
 

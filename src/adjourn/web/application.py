@@ -137,7 +137,7 @@ def create_app(
             has_streams=streams,
             title=title,
             prefix=prefix,
-            pages={page.name: page for page in pages.PAGES},
+            pages={page.name: page for page in pages.PAGES if not (read_only and page.is_for_changes)},
             metrics=Metrics(each) if metrics else None,
             actions={} if read_only else {action.name: action for action in pages.ACTIONS},
         )
@@ -244,7 +244,16 @@ class _Answers:
         def act() -> Done:
             return action.act(view)
 
-        done = self._site.notices.once(view.user.name, request_id, act)
+        try:
+            done = self._site.notices.once(view.user.name, request_id, act)
+        except problems.BadInput as wrong:
+            if not action.page:
+                raise
+            try:
+                return self._show(view.again(action, wrong), self._site.pages[action.page])
+            except problems.Problem:
+                # What is wrong concerns the page itself.
+                raise wrong from None
         separator = "&" if "?" in done.location else "?"
         return RedirectResponse(f"{done.location}{separator}notice={request_id}", 303)
 

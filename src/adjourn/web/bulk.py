@@ -367,7 +367,7 @@ class Bulks:
                 filter=bulk.shown,
                 jobs=len(changed),
                 ids=changed,
-                outcome=f"jobs {ids[0]} to {ids[-1]}{f', to {bulk.said}' if bulk.said else ''}",
+                outcome=_told_batch(bulk, ids),
                 connection=connection,
             )
         bulk.changed.extend(changed)
@@ -392,6 +392,18 @@ class Bulks:
             logger.warning(
                 "The end of a change of many jobs was not noted: %s", error, extra={"action": "web_bulk_failed"}
             )
+
+
+def _told_batch(bulk: Bulk, ids: list[int]) -> str:
+    """Return the note of a batch. It is the last one if the process is killed after it, so it says how far the change came."""
+    said = f", to {bulk.said}" if bulk.said else ""
+    whole = f"{'at least ' if bulk.is_capped else ''}{bulk.expected:,}"
+    return f"jobs {ids[0]} to {ids[-1]}{said}, {bulk.done + bulk.skipped + len(ids):,} of {whole} so far"
+
+
+def is_end(outcome: str) -> bool:
+    """Return whether a note of a change is that of its end."""
+    return outcome.startswith(("ended: ", "stopped "))
 
 
 def _told_end(bulk: Bulk, state: str) -> str:

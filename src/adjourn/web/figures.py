@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
+from adjourn.monitor.figures import latencies
 from adjourn.monitor.reasons import held_back, told_held, why_late
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import told
@@ -14,6 +15,7 @@ from adjourn.web.page import View
 OF_QUEUES = (
     "server",
     "latency",
+    "late",
     "crew",
     "pauses",
     "paused_tasks",
@@ -40,7 +42,7 @@ WAITS = {
 def queues(view: View) -> list[dict[str, Any]]:
     """Return the queues with what waits and runs in each, the longest wait for a worker first. Also those that are paused, and those that a worker
     serves by name."""
-    latency = {row["queue"]: row["latency"] for row in view.feed("latency")}
+    latency = latencies(view.feed("latency"), view.feed("late"))
     counts = {row["queue"]: row for row in view.feed("queues")}
     paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "queue"}
     alive = serving_of(view.feed("crew"))
@@ -66,14 +68,17 @@ def queues(view: View) -> list[dict[str, Any]]:
         | served
     ):
         row = counts.get(name, {})
+        ready = max(0, row.get("jobs", 0) - running[name])
+        # Waits are read more often than jobs are counted: where one waits there is one at least.
+        is_more = not ready and latency.get(name, 0.0) > 0
         found.append(
             {
                 "name": name,
                 "held": held.get(name, ()),
                 "latency": latency.get(name, 0.0),
-                "ready": max(0, row.get("jobs", 0) - running[name]),
+                "ready": 1 if is_more else ready,
                 "running": running[name],
-                "is_capped": row.get("is_capped", False),
+                "is_capped": is_more or row.get("is_capped", False),
                 "workers": len(serving_of(alive, name)),
                 "slots": slots_of(alive, working, name),
                 "pause": paused.get(name),
@@ -99,7 +104,7 @@ def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
     if queue["pause"]:
         until = "then" if queue["pause"].get("ends_at") else "it is resumed"
         found.append(("paused", "warn", f"no job starts until {until}"))
-    if queue["ready"] and not queue["workers"]:
+    if (queue["ready"] or queue["latency"]) and not queue["workers"]:
         found.append(("no worker", "bad", "no worker that is alive serves it"))
     if queue["latency"] >= NOTICEABLE and not queue["pause"]:
         word, grade = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")

@@ -12,9 +12,12 @@ from adjourn._domain.wording import shown
 
 MOST = 200
 """So many jobs are drawn one by one. Of more, those of a layer that have one task are drawn as one."""
-ACROSS, DOWN = 200, 44
-WIDE, HIGH = 164, 32
+BETWEEN, DOWN, HIGH = 36, 54, 42
+NARROWEST = 96
 _LONGEST = 20
+_CHARACTER = 7
+"""So wide is a character of a name, about."""
+_TOLD = {"todo": "waiting", "doing": "running"}
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +31,9 @@ class GraphNode:
     text
         What is written in it.
     status
-        Its status: the class of its colour.
+        Its status: the class of its colour, and written below.
+    number
+        The number of the job, written beside that; empty for several.
     parents
         The ids of those that it waits for.
     address
@@ -38,6 +43,7 @@ class GraphNode:
     id: int
     text: str
     status: str
+    number: str = ""
     parents: Sequence[int] = ()
     address: str = ""
 
@@ -87,6 +93,7 @@ def collapsed(nodes: Sequence[GraphNode]) -> list[GraphNode]:
             text=group[0].text if len(group) == 1 else f"{len(group)} × {group[0].text}",  # noqa: RUF001
             status=group[0].status,
             parents=sorted({stands_for[each] for node in group for each in node.parents if each in stands_for}),
+            number=group[0].number if len(group) == 1 else "",
             address=group[0].address if len(group) == 1 else "",
         )
         for group in groups.values()
@@ -104,39 +111,51 @@ def graph(nodes: Sequence[GraphNode], label: str) -> Markup:
         What it shows.
     """
     layers = layers_of(collapsed(nodes))
+    wide = max([NARROWEST, *(_CHARACTER * len(_short(node)) + 36 for layer in layers for node in layer)])
+    across = wide + BETWEEN
     places = {
-        node.id: (depth * ACROSS + 1, row * DOWN + 1)
+        node.id: (depth * across + 1, row * DOWN + 1)
         for depth, layer in enumerate(layers)
         for row, node in enumerate(layer)
     }
-    width = len(layers) * ACROSS - (ACROSS - WIDE) + 2
+    width = len(layers) * across - BETWEEN + 2
     height = max((len(layer) for layer in layers), default=0) * DOWN - (DOWN - HIGH) + 2
     edges = Markup("").join(
-        _edge(places[parent], places[node.id])
+        _edge(places[parent], places[node.id], wide)
         for layer in layers
         for node in layer
         for parent in node.parents
         if parent in places
     )
-    boxes = Markup("").join(_box(node, *places[node.id]) for layer in layers for node in layer)
+    boxes = Markup("").join(_box(node, *places[node.id], wide) for layer in layers for node in layer)
     return Markup(
         '<svg class="graph" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="group" aria-label="{2}"><title>{2}</title>{3}{4}</svg>'
     ).format(width, height, label, edges, boxes)
 
 
-def _edge(begin: tuple[int, int], end: tuple[int, int]) -> Markup:
-    x1, y1, x2, y2 = begin[0] + WIDE, begin[1] + HIGH // 2, end[0], end[1] + HIGH // 2
+def _edge(begin: tuple[int, int], end: tuple[int, int], wide: int) -> Markup:
+    x1, y1, x2, y2 = begin[0] + wide, begin[1] + HIGH // 2, end[0], end[1] + HIGH // 2
     middle = (x1 + x2) // 2
     return Markup('<path class="edge" d="M{} {}C{} {} {} {} {} {}"/>').format(x1, y1, middle, y1, middle, y2, x2, y2)
 
 
-def _box(node: GraphNode, x: int, y: int) -> Markup:
+def _short(node: GraphNode) -> str:
+    """Return what is written of the name of a node: its end, which tells more than its beginning."""
     told = shown(node.text)
-    short = told if len(told) <= _LONGEST else f"…{told[1 - _LONGEST :]}"
+    return told if len(told) <= _LONGEST else f"…{told[1 - _LONGEST :]}"
+
+
+def _box(node: GraphNode, x: int, y: int, wide: int) -> Markup:
+    state = f"{node.number} {_TOLD.get(node.status, node.status)}".strip()
     box = Markup(
         '<g class="node {}"><title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="6"/><circle cx="{}" cy="{}" r="4"/>'
-        '<text x="{}" y="{}">{}</text></g>'
+        '<text x="{}" y="{}">{}</text><text class="state" x="{}" y="{}">{}</text></g>'
     ).format(
-        node.status, f"{told}: {node.status}", x, y, WIDE, HIGH, x + 13, y + HIGH // 2, x + 24, y + HIGH // 2 + 4, short
+        node.status,
+        f"{shown(node.text)}: {state}",
+        *(x, y, wide, HIGH),
+        *(x + 13, y + 14),
+        *(x + 24, y + 18, _short(node)),
+        *(x + 24, y + 33, state),
     )
     return Markup('<a href="{}">{}</a>').format(node.address, box) if node.address else box

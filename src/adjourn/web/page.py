@@ -46,12 +46,13 @@ from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
 from adjourn.web.database import Database
 from adjourn.web.histories import Histories
-from adjourn.web.inputs import MOST_TEXT, Inputs
+from adjourn.web.inputs import MOST_BODY, MOST_TEXT, Inputs
 from adjourn.web.kept import Kept
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
 from adjourn.web.metrics import Metrics
 from adjourn.web.notices import Done, Notices
+from adjourn.web.problems import BadInput
 
 MOST_NAMES = 500
 """So many names are offered in a field."""
@@ -87,6 +88,8 @@ class Page:
         Whether it is in the navigation.
     within
         The name of the page that the navigation shows as the present one instead; empty for none.
+    is_for_changes
+        Whether there is nothing to see but what leads to actions: a dashboard that only reads does not have it.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Page:
     key: str = ""
     is_listed: bool = True
     within: str = ""
+    is_for_changes: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -112,11 +116,18 @@ class Action:
         What one needs to do it.
     act
         Does it.
+    page
+        The name of the page whose form it is. If a value of the form cannot be used, the answer is that page with what is wrong
+        (`View.wrong`) and what was filled in; empty for a page that only says what is wrong.
+    asked
+        Returns the parameters of that page's address, from the form.
     """
 
     name: str
     permission: str
     act: Callable[[View], Done]
+    page: str = ""
+    asked: Callable[[Inputs], Mapping[str, list[str]]] = lambda form: {}
 
 
 @attrs.define(kw_only=True)
@@ -240,6 +251,8 @@ class View:
         The page; None for an action.
     status
         The HTTP status of the answer, which a page may set.
+    wrong, action
+        What is wrong with the form of which action, if its page is shown again because of that.
     """
 
     site: Site
@@ -248,6 +261,8 @@ class View:
     form: Inputs = attrs.field(factory=lambda: Inputs({}))
     page: Page | None = None
     status: int = 200
+    wrong: BadInput | None = None
+    action: str = ""
 
     @property
     def app(self) -> App:
@@ -263,6 +278,25 @@ class View:
     def query(self) -> Inputs:
         """The parameters of the address."""
         return Inputs.read(self.request.url.query)
+
+    def again(self, action: Action, wrong: BadInput) -> View:
+        """Return what the page of an action's form is given to show it again.
+
+        Parameters
+        ----------
+        action
+            The action.
+        wrong
+            What is wrong with the form.
+        """
+        page = self.site.pages[action.page]
+        made = View(self.site, self.request, self.user, self.form, page, wrong.status, wrong, action.name)
+        made.__dict__["query"] = Inputs(action.asked(self.form))
+        return made
+
+    def filled(self, name: str) -> str:
+        """Return what somebody has filled into a field of a form that is shown again; empty for one that nobody has sent."""
+        return self.form.text(name, most=MOST_BODY) if self.wrong is not None else ""
 
     @property
     def root(self) -> str:

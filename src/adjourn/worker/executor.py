@@ -36,6 +36,7 @@ from adjourn.worker.lookup import Lookup, not_found
 from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
+from adjourn.worker.recording import recorders_of
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 from adjourn.worker.settling import settle
 from adjourn.worker.tally import RunTally
@@ -95,6 +96,7 @@ class Executor:
         """What running tasks say of their progress."""
         self.tally: RunTally | None = RunTally() if options.statistics and self._app.connector.is_shared else None
         """What has become of the jobs and is not stored yet; None if that is not counted."""
+        self._recorders = recorders_of(worker.app)
         self._runs: dict[int, Run] = {}
         self._calls = Calls(self._verdicts, self._end)
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
@@ -232,6 +234,9 @@ class Executor:
         if self._events.wants(JobStarted):
             for each in (run,) if run.call is None else run.call.runs:
                 self._emit(JobStarted, each)
+        for recorder in self._recorders:
+            for each in (run,) if run.call is None else run.call.runs:
+                recorder.begin(each.claimed)
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -262,7 +267,7 @@ class Executor:
         self._run(self._on_loop, run, compose(options.worker_middleware, body, context, self._worker))
 
     def _run(self, runner: Runner, run: Run, body: Body) -> None:
-        if telemetry.OBSERVERS:
+        if telemetry.RUN_OBSERVERS:
             body = observed(run, body, self._options.name, is_async=runner is self._on_loop)
         runner.start(run, body)
 
@@ -302,6 +307,8 @@ class Executor:
 
     def close(self) -> None:
         """Let the threads end."""
+        for recorder in self._recorders:
+            recorder.leave()
         self._overdue.close()
         self._in_threads.close()
 
@@ -348,7 +355,7 @@ class Executor:
         self._end(run, self._verdicts.failed(run, error))
 
     def _end(self, run: Run, verdict: Verdict) -> None:
-        if not telemetry.OBSERVERS:
+        if not telemetry.RUN_OBSERVERS:
             self._settle(run, verdict)
             return
         _, kind, facts = verdict
@@ -373,6 +380,8 @@ class Executor:
         outcome, kind, facts = verdict
         if self.tally is not None:
             self.tally.add(job, kind, duration)
+        for recorder in self._recorders:
+            recorder.end(job, kind, duration)
         try:
             if self._events.wants(kind):
                 self._emit(kind, run, duration=duration, **facts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 _INTEGRATION = "adjourn.contrib.prometheus"
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _adding = threading.Lock()
 _workers: tuple[Callable[[], dict[str, Any]], ...] = ()
 
@@ -31,10 +33,18 @@ def add(app: Any, numbers: Callable[[], dict[str, Any]]) -> Callable[[], None]:
 
     def remove() -> None:
         global _workers
+        refresh()
         with _adding:
             _workers = tuple(each for each in _workers if each is not numbers)
+        refresh()
 
     return remove
+
+
+def refresh() -> None:
+    """Have the processes of the program that share their metrics know what is so now in this one; nothing if they do not."""
+    if _SHARED in os.environ and (integration := loaded()) is not None:
+        integration.refresh()
 
 
 def numbers() -> list[dict[str, Any]]:

@@ -92,6 +92,7 @@ class HealthThread(threading.Thread):
         )
         self._began = self._turned = time.monotonic()
         self._room_since: float | None = None
+        self._away_until = -math.inf
         self._waiting: dict[tuple[int, int], float] = {}
         self._was_registered = False
         self._file = None if options.health_file is None else Path(options.health_file)
@@ -141,8 +142,12 @@ class HealthThread(threading.Thread):
             self._room_since = None
         elif self._room_since is None:
             self._room_since = now
+        if self._answer_age(now) >= self._limits.stalled_worker_timeout:
+            self._away_until = now
         health = self.health
         try:
+            if self._server is not None:
+                exposition.refresh()
             self._write(health, now)
             if self._manager is not None:
                 self._manager.tell(health, is_stopping=self._is_stopping())
@@ -179,12 +184,15 @@ class HealthThread(threading.Thread):
             "loop_lag": max(now - self._turned - PERIOD, 0.0),
         }
 
+    def _answer_age(self, now: float) -> float:
+        """Return for how long the database has answered nothing."""
+        return min(self._lease.age, now - self._exchange.served_at, now - self._began)
+
     def _vitals(self) -> Vitals:
         now = time.monotonic()
         exchange, heartbeat = self._exchange, self._heartbeat
         self._was_registered = self._was_registered or bool(exchange.worker_id)
         beat = min(self._lease.age, now - self._began)
-        served = now - max(exchange.served_at, self._began)
         idle = None if self._room_since is None else now - max(exchange.served_at, self._room_since)
         is_over = heartbeat.ident is not None and not heartbeat.is_alive()
         error = exchange.last_error
@@ -198,6 +206,7 @@ class HealthThread(threading.Thread):
             loop=max(now - self._turned - PERIOD, 0.0),
             exchange=idle,
             beat=beat,
-            answer=min(beat, served),
+            answer=self._answer_age(now),
             outcome=None if not self._waiting else now - min(self._waiting.values()),
+            answering=now - self._away_until,
         )

@@ -7,7 +7,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -41,6 +41,8 @@ _COLUMNS = (
 _MOST_NAMED = MOST_ROWS - len(OUTCOMES) - 1
 
 Key: TypeAlias = tuple[str, str, str]
+EndedRun: TypeAlias = tuple[ClaimedJob, type[JobEnded], float]
+"""A run's job, the event that tells how it has ended, and how long it took, in seconds."""
 
 
 class RunTally:
@@ -48,7 +50,7 @@ class RunTally:
 
     def __init__(self) -> None:
         self._changing = threading.Lock()
-        self._ended: deque[tuple[ClaimedJob, type[JobEnded], float]] = deque()
+        self._ended: deque[EndedRun] = deque()
         self._rows: dict[Key, list[Any]] = {}
         self._due_at = time.monotonic() + INTERVAL
 
@@ -73,7 +75,7 @@ class RunTally:
         self._ended.append((job, kind, seconds))
         if len(self._ended) >= BLOCK:
             with self._changing:
-                self._count(NEIGHBOURS)
+                self._count(is_block=True)
 
     def store(self, store: Callable[[str], object]) -> None:
         """Store what was counted, and begin anew.
@@ -106,30 +108,17 @@ class RunTally:
             self._due_at = time.monotonic() + INTERVAL
         return taken
 
-    def _count(self, neighbours: int = 1) -> None:
+    def _count(self, is_block: bool = False) -> None:
         """Add the runs that have ended to the rows. Another thread may append further ones meanwhile."""
-        groups: dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]] = {}
-        next_ended = self._ended.popleft
-        queue = task_name = kind = None
-        jobs: list[ClaimedJob] = []
-        runs: list[float] = []
-        for _ in range(len(self._ended)):
-            job, its_kind, seconds = next_ended()
-            # Most jobs are of the same kind as the one before.
-            if job.task_name != task_name or its_kind is not kind or job.queue != queue:
-                queue, task_name, kind = key = job.queue, job.task_name, its_kind
-                jobs, runs = groups.setdefault(key, ([], []))
-            jobs.append(job)
-            runs.append(seconds)
+        take = self._ended.popleft
+        groups = grouped_ends([take() for _ in range(len(self._ended))])
         for names, (jobs, runs) in groups.items():
             row = self._row((names[0], names[1], OUTCOMES.get(names[2], "failed")))
             row[0] += len(jobs)
             row[1] += sum(runs)
             for bucket in map(bisect_left, repeat(RUN_BOUNDS), runs):
                 row[3][bucket] += 1
-            share = max(len(jobs) // WAITS, neighbours)
-            for start in range(0, len(jobs), share):
-                waited, count = jobs[start].wait_seconds, min(share, len(jobs) - start)
+            for waited, count in waits_of(jobs, is_block):
                 row[2] += waited * count
                 row[4][bisect_left(WAIT_BOUNDS, waited)] += count
 
@@ -149,6 +138,52 @@ class RunTally:
                 key = OTHER, OTHER, key[2]
             row = self._rows.setdefault(key, [0, 0.0, 0.0, [0] * BUCKETS, [0] * BUCKETS])
         return row
+
+
+def grouped_ends(
+    ended: Iterable[EndedRun],
+) -> dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]]:
+    """Return runs that have ended by queue, task and event: their jobs, and how long they took."""
+    groups: dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]] = {}
+    queue = task_name = kind = None
+    jobs: list[ClaimedJob] = []
+    runs: list[float] = []
+    for job, its_kind, seconds in ended:
+        # Most jobs are of the same kind as the one before.
+        if job.task_name != task_name or its_kind is not kind or job.queue != queue:
+            queue, task_name, kind = key = job.queue, job.task_name, its_kind
+            jobs, runs = groups.setdefault(key, ([], []))
+        jobs.append(job)
+        runs.append(seconds)
+    return groups
+
+
+def grouped(began: Iterable[ClaimedJob]) -> dict[tuple[str, str], list[ClaimedJob]]:
+    """Return jobs by queue and task."""
+    groups: dict[tuple[str, str], list[ClaimedJob]] = {}
+    queue = task_name = None
+    jobs: list[ClaimedJob] = []
+    for job in began:
+        if job.task_name != task_name or job.queue != queue:
+            queue, task_name = key = job.queue, job.task_name
+            jobs = groups.setdefault(key, [])
+        jobs.append(job)
+    return groups
+
+
+def waits_of(jobs: Sequence[ClaimedJob], is_block: bool) -> Iterator[tuple[float, int]]:
+    """Look at the waits of some of these jobs, which are of one kind: each with the number of jobs that it stands for.
+
+    Parameters
+    ----------
+    jobs
+        The jobs, in the order of their runs.
+    is_block
+        Whether they are part of a whole block.
+    """
+    share = max(len(jobs) // WAITS, NEIGHBOURS if is_block else 1)
+    for start in range(0, len(jobs), share):
+        yield jobs[start].wait_seconds, min(share, len(jobs) - start)
 
 
 def _text_of(taken: Mapping[Key, Sequence[Any]]) -> str:

@@ -22,7 +22,7 @@ _shtab_adjourn_commands() {
     resume:'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
     shell:'Look at jobs; retry, change, cancel, abort or delete them. Look at workflows and limits, and change them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
-    top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
+    top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal that can be drawn on, one frame is printed.'
     web:'Serve the dashboard: queues, tasks, jobs, workers, and what one can do about them. It reads the database only while somebody looks. Without a password it is there for this machine alone.'
     worker:'Run the app'"'"'s jobs in this process until it is stopped.'
     worker-health:'Ask a worker whether it is alive or, with --ready, whether it takes jobs. Exits with 0 if so, and with 1 and a word about why if not. It needs no app and no database.'
@@ -87,7 +87,7 @@ _shtab_adjourn_doctor_options=(
   "--role[what the role of the database is for, whose rights are looked at\; default\: worker]:role:(owner worker producer reader operator)"
   "--strict[exit with 1 also for warnings, and for what is unknown]"
   "--timeout[how long all of it may take\; default\: 10]:SECONDS:"
-  "*--threshold[from which number on something counts\; each finding names its threshold\; may be given several times]:NAME=NUMBER:"
+  "*--threshold[from which number on something counts\; each finding names its threshold\; may be given several times\; in the environment with commas between them (environment\: ADJOURN_DOCTOR_THRESHOLDS)]:NAME=NUMBER:"
   "--json[print one JSON object]"
   "--nagios[print one line, and exit with 0, 1, 2 or 3 for ok, warning, critical or unknown, as monitoring systems expect]"
   "--quiet[print only what is not ok]"

@@ -156,7 +156,7 @@ def _connections(patient: Patient) -> Iterator[Finding]:
         if share >= limits.connections_warn:
             found = True
             yield (critical if share >= limits.connections_critical else warn)(
-                f"{used} of {most} connections of {who} are taken, {row['ours']} of them by adjourn",
+                f"{used} of {most} connections of {who} are taken, {row['used_by_role']} of them by {patient.server['role']!r}",
                 "Lower the sizes of pools, or raise the limit. A worker takes its pool, one session for its exchange and one for "
                 "its heartbeat.",
                 "",
@@ -164,7 +164,7 @@ def _connections(patient: Patient) -> Iterator[Finding]:
             )
     if not found:
         used, most, _ = counts[0]
-        yield ok(f"{used} of {most} connections are taken, {row['ours']} of them by adjourn")
+        yield ok(f"{used} of {most} connections are taken, {row['used_by_role']} of them by {patient.server['role']!r}")
 
 
 def _notify(patient: Patient) -> Iterator[Finding]:

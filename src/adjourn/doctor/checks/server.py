@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from adjourn._domain.wording import counted, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
-from adjourn.doctor.words import named, span
+from adjourn.doctor.words import named, span, unseen
 from adjourn.sql.reading import COUNTED
 from adjourn.sql.templates import identifier, literal
 
@@ -72,11 +72,7 @@ def _replication(patient: Patient) -> Iterator[Finding]:
                 f"select pg_drop_replication_slot({literal(row['slot_name'])});",
             )
     if hidden and standbys:
-        yield unknown(
-            f"The role {patient.server['role']!r} may not see how far standbys are",
-            "Grant it the role that may.",
-            f"grant pg_monitor to {identifier(patient.server['role'])};",
-        )
+        yield unseen(patient, f"{counted(len(standbys), 'standby server')} may be behind")
     elif not found:
         yield ok(
             f"{counted(len(standbys), 'standby server')} {verb(len(standbys), 'is', 'are')} connected"
@@ -182,16 +178,29 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
 def _retention(patient: Patient) -> Iterator[Finding]:
     row, limits = patient.row("history"), patient.thresholds
     removes = any("remove_old_jobs" in periodic.task.name for periodic in patient.periodic_tasks)
-    age = f"the oldest of {span(row['oldest'])} ago" if row["oldest"] is not None else "none yet"
-    if not removes and (row["rows"] or 0) >= limits.history_warn:
+    if row["oldest"] is None:
+        yield ok("No finished job is kept")
+        return
+    # Statistics come some time after the jobs.
+    kept = (
+        f"About {counted(row['rows'], 'finished job')} or more"
+        if row["rows"] and row["is_uncounted"]
+        else f"About {counted(row['rows'], 'finished job')}"
+        if row["rows"]
+        else "Finished jobs, not counted yet,"
+        if row["is_uncounted"]
+        else "Few finished jobs"
+    )
+    text = f"{kept} {'is' if row['rows'] == 1 else 'are'} kept, the oldest of {span(row['oldest'])} ago"
+    if not removes and row["rows"] >= limits.history_warn:
         yield warn(
-            f"About {row['rows']:,} finished jobs are kept, {age}, and no periodic task of this app removes old ones",
+            f"{text}, and no periodic task of this app removes old ones",
             "Declare one; the page about old jobs says how.",
             "",
             f"history_warn={limits.history_warn:.0f} jobs",
         )
     else:
-        yield ok(f"About {row['rows'] or 0:,} finished jobs are kept, {age}")
+        yield ok(text)
 
 
 CHECKS = (

@@ -10,10 +10,9 @@ from adjourn import sql
 from adjourn._domain.wording import counted
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
-from adjourn.doctor.words import named, span
+from adjourn.doctor.words import few_or, named, span, unseen
 from adjourn.sql.templates import identifier, literal
 
-GRANT_MONITOR = "grant pg_monitor to {role};"
 ROW_BYTES = 1000
 """What a live job takes at most, with free space beside it, unless its arguments are large."""
 WRAPAROUND_CRITICAL = 1_200_000_000
@@ -44,8 +43,10 @@ def _xmin(patient: Patient) -> Iterator[Finding]:
                 level,
                 f"Session {row['pid']} of {named(row['role'])} ({named(row['application'])}, {row['state'] or 'state unknown'}) has "
                 f"had a transaction open{since}: {row['age'] or 0:,} transactions have begun since",
-                "Have its program commit, or end the session.",
-                f"select pg_terminate_backend({row['pid']});",
+                "It waits for a lock that another session has: see the check waits, and end that one."
+                if row["is_waiting"]
+                else "Have its program commit, or end the session.",
+                "" if row["is_waiting"] else f"select pg_terminate_backend({row['pid']});",
             )
     for row in patient.rows("prepared"):
         if level := judge(row["seconds"], row["age"]):
@@ -77,19 +78,10 @@ def _xmin(patient: Patient) -> Iterator[Finding]:
             )
     hidden = [row for row in activity if row["state"] is None and row["seconds"] is None]
     if hidden and not patient.server["sees_others"]:
-        yield _unseen(patient, f"{counted(len(hidden), 'session')} of other roles may have old transactions")
+        yield unseen(patient, f"{counted(len(hidden), 'session')} of other roles may have old transactions")
     elif not found:
         oldest = max((row["seconds"] or 0 for row in activity), default=0)
         yield ok(f"The oldest open transaction has lasted for {span(oldest)}")
-
-
-def _unseen(patient: Patient, text: str) -> Finding:
-    role = patient.server["role"]
-    return unknown(
-        f"{text}, which {role!r} may not see",
-        "Grant it the role that may.",
-        GRANT_MONITOR.format(role=identifier(role)),
-    )
 
 
 def _autovacuum(patient: Patient) -> Iterator[Finding]:
@@ -160,13 +152,13 @@ def _bloat(patient: Patient) -> Iterator[Finding]:
             found = True
             is_bad = size > limits.bloat_critical and size > 20 * needed
             yield (critical if is_bad else warn)(
-                f"{name} has {size / 1e6:,.0f} MB for about {table['live'] or 0:,} live jobs",
+                f"{name} has {size / 1e6:,.0f} MB for {few_or(table['live'], 'live job')}",
                 "See the check xmin first. Then build it anew; never run VACUUM FULL while workers run: it locks them out.",
                 statement.format(f"{identifier(patient.schema)}.{identifier(name)}"),
                 threshold,
             )
     if not found:
-        yield ok(f"The table of live jobs has {table['bytes'] / 1e6:,.1f} MB for about {table['live'] or 0:,} jobs")
+        yield ok(f"The table of live jobs has {table['bytes'] / 1e6:,.1f} MB for {few_or(table['live'], 'job')}")
 
 
 def _wraparound(patient: Patient) -> Iterator[Finding]:

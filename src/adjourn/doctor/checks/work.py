@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 
 from adjourn._domain.cron import Cron
 from adjourn._domain.wording import counted, shown, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
-from adjourn.doctor.words import named, span
+from adjourn.doctor.queries import HIDDEN_BY_SERVER, masked_query
+from adjourn.doctor.words import named, span, unseen
 from adjourn.exceptions import InvalidOption
 from adjourn.monitor.reasons import held_back, told_held, why_late
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
@@ -23,6 +25,12 @@ LONG_SILENCE = 30.0
 LONG_HELD = 60.0
 """Seconds for which a worker may hold the lock under which jobs are placed."""
 OLD_QUEUEING_LOCK = 86_400.0
+LONG_RUN = 60.0
+"""Seconds that a job may run in any case."""
+OF_LATE = 24.0
+"""Hours in which runs of its task tell how long one takes,"""
+ENOUGH = 100
+"""if there were so many."""
 NAMED = 5
 """How many things a sentence names."""
 
@@ -65,6 +73,14 @@ def _workers(patient: Patient) -> Iterator[Finding]:
                 "Start a worker for them, or let one serve all queues.",
                 f"adjourn --app=... worker --queues={shlex.quote(unserved[0])}",
             )
+    versions = Counter(row["details"]["version"] for row in patient.crew[0] if row["is_alive"] and _version(row))
+    if len(versions) > 1:
+        found = True
+        told = ", ".join(f"{shown(version)} ({count})" for version, count in sorted(versions.items()))
+        yield warn(
+            f"Workers of {len(versions)} versions of adjourn are alive: {told}",
+            "All is well while a new release is rolled out. Otherwise restart the older ones.",
+        )
     overdue = sum(worker["overdue"] for worker in patient.workers)
     if overdue:
         found = True
@@ -75,6 +91,10 @@ def _workers(patient: Patient) -> Iterator[Finding]:
         )
     if not found:
         yield ok(f"{counted(len(alive), 'worker')} {verb(len(alive), 'is', 'are')} alive")
+
+
+def _version(worker: Row) -> bool:
+    return isinstance(worker["details"], dict) and isinstance(worker["details"].get("version"), str)
 
 
 def _jobs(patient: Patient) -> Iterator[Finding]:
@@ -134,6 +154,9 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
             "See why that job does not run.",
             "adjourn --app=... shell list_jobs status=todo",
         )
+    for finding in _lasting(patient):
+        found = True
+        yield finding
     if not found:
         yield ok("No job that could run has waited for long")
 
@@ -183,6 +206,22 @@ def _unknown(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _lasting(patient: Patient) -> Iterator[Finding]:
+    """Yield the jobs that run for much longer than those of their task do."""
+    running = [row for row in patient.crew[1] if (row["seconds"] or 0) >= LONG_RUN]
+    usual, factor = patient.usual(OF_LATE) if running else {}, patient.thresholds.run_warn
+    for row in running:
+        runs = usual.get(row["task"])
+        most = runs.percentile(99) if runs is not None and runs.count >= ENOUGH else None
+        if most is not None and row["seconds"] >= factor * most:
+            yield warn(
+                f"Job {row['id']} of task {row['task']!r} has run for {span(row['seconds'])}; 99 of 100 of its runs took {span(most)} at most",
+                "See what it does, and abort it if it hangs. A task may have a time-out.",
+                f"adjourn --app=... shell abort {row['id']}",
+                f"run_warn={factor:g} times",
+            )
+
+
 def _at_most(number: int) -> str:
     return (
         f"{COUNTED:,} jobs or more wait"
@@ -227,20 +266,38 @@ def _locks(patient: Patient) -> Iterator[Finding]:
 
 
 def _waits(patient: Patient) -> Iterator[Finding]:
-    limits, found = patient.thresholds, False
+    limits, found, hidden = patient.thresholds, False, 0
     for row in patient.rows("waits"):
         if (row["seconds"] or 0) >= limits.blocked_warn:
             found = True
-            blockers = ", ".join(map(str, row["blockers"]))
+            pids = [pid for pid in row["blockers"] if pid]
+            is_prepared = len(pids) < len(row["blockers"])
+            blockers = ", ".join([*map(str, pids), *(["a prepared transaction"] if is_prepared else [])])
+            who = f"Session {row['pid']} ({named(row['application'])})"
+            what = f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds"
+            texts = [f"{who} has waited for {span(row['seconds'])} for {what}"]
+            if (query := _query(row["query"])) is not None:
+                texts.append(f"it waits in: {query}")
+            if (holder := row["holder"]) and (query := _query(holder["query"])) is not None:
+                state = holder["state"] or "state unknown"
+                texts.append(f"{pids[0]} ({named(holder['application'])}, {state}) has executed: {query}")
+            hidden += HIDDEN_BY_SERVER in (row["query"], (row["holder"] or {}).get("query"))
             yield (critical if row["seconds"] >= limits.blocked_critical else warn)(
-                f"Session {row['pid']} ({named(row['application'])}) has waited for {span(row['seconds'])} for "
-                f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds",
-                "Have the other one commit, or end it.",
-                f"select pg_terminate_backend({row['blockers'][0]});" if row["blockers"] else "",
+                "; ".join(texts),
+                "Have the other one commit, or end it."
+                if pids or not is_prepared
+                else "Commit the prepared transaction or roll it back; the check xmin names the old ones.",
+                f"select pg_terminate_backend({pids[0]});" if pids else "",
                 f"blocked_warn={limits.blocked_warn:g} s",
             )
-    if not found:
+    if hidden:
+        yield unseen(patient, f"{counted(hidden, 'wait')} {verb(hidden, 'has', 'have')} statements of other roles")
+    elif not found:
         yield ok("No session waits for long for one of our tables")
+
+
+def _query(text: str | None) -> str | None:
+    return masked_query(text) if text and text != HIDDEN_BY_SERVER else None
 
 
 def _schedules(patient: Patient) -> Iterator[Finding]:

@@ -1,5 +1,4 @@
 select count(*) filter (where a.backend_type = 'client backend') as used,
-       count(*) filter (where a.application_name like 'adjourn%%') as ours,
        current_setting('max_connections')::integer as most, current_setting('superuser_reserved_connections')::integer as reserved,
        coalesce(current_setting('reserved_connections', true)::integer, 0) as also_reserved,
        (select r.rolconnlimit from pg_roles r where r.rolname = current_user) as role_limit,

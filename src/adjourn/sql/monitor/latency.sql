@@ -1,5 +1,7 @@
 -- For how long the first job of each queue and priority could have run that does not: found from one to the next in the index. Those
 -- that run stay in the index, before the first that does not; no more than @counted of each are looked at.
+--   Jobs are in the order in which they were stored. One that was run again, or was due later, could run only since then, and would hide
+-- those behind it that have waited for longer. So if the first is such a job, the first that is none counts, too, among the next 100.
 with recursive pair as (
     (select j.queue, j.priority from @schema.adjourn_jobs j where j.hold = @ready order by j.queue, j.priority desc limit 1)
     union all
@@ -13,7 +15,7 @@ with recursive pair as (
         limit 1
     ) next
 ), chosen as (select queue, priority from pair limit @listed)
-select chosen.queue, max(extract(epoch from now() - greatest(few.enqueued_at, few.scheduled_at, few.ready_at)))::double precision as latency
+select chosen.queue, max(extract(epoch from now() - since.at))::double precision as latency
 from chosen cross join lateral (
     select first.enqueued_at, first.scheduled_at, first.ready_at from (
         select j.worker_id, j.enqueued_at, j.scheduled_at, j.ready_at from @schema.adjourn_jobs j
@@ -21,4 +23,16 @@ from chosen cross join lateral (
         order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
     ) first where first.worker_id is null limit 1
 ) few
+cross join lateral (
+    select greatest(few.enqueued_at, few.scheduled_at, few.ready_at) as at
+    union all
+    (select near.enqueued_at from (
+        select next.enqueued_at, next.scheduled_at, next.ready_at from (
+            select j.worker_id, j.enqueued_at, j.scheduled_at, j.ready_at from @schema.adjourn_jobs j
+            where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue and j.priority = chosen.priority
+            order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
+        ) next where next.worker_id is null limit 100
+    ) near
+    where num_nonnulls(few.scheduled_at, few.ready_at) > 0 and num_nonnulls(near.scheduled_at, near.ready_at) = 0 limit 1)
+) since
 group by chosen.queue order by 2 desc, 1

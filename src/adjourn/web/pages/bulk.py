@@ -7,16 +7,18 @@ import json
 import secrets
 from typing import Any
 
-from adjourn.sql.reading import COUNTED
 from adjourn.types import JSONDict
 from adjourn.web.access import lacking
-from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk
+from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk, is_end
+from adjourn.web.inputs import Inputs
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.jobs import row
-from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, search, told_filter, wanted_by
+from adjourn.web.pages.searching import FURTHER_LOOK, NAMES, carried, search, told_filter, wanted_by
 from adjourn.web.problems import BadInput, NotFound
 
 EXAMPLES = 20
+LONGEST_COUNT = 1.0
+"""Seconds in which jobs are counted; what they are is read after that, and the whole may take two."""
 MOST_UNTYPED = 1000
 """For more jobs than these, one has to type how many there are."""
 
@@ -28,7 +30,7 @@ def show(view: View) -> dict[str, Any]:
         bulk = view.site.bulks.find(id_)
         if bulk is None:
             raise NotFound(
-                "This process knows no such change any more. The audit says how far it came.",
+                f"This process knows no such change any more. {_told_last(view, id_)}",
                 lead=("The jobs that it has changed", view.url("jobs", change=id_)),
             )
         return {
@@ -67,8 +69,7 @@ def show(view: View) -> dict[str, Any]:
         "kind": KINDS[chosen],
         "statuses": [] if narrowed is None else narrowed["statuses"],
         "preview": preview,
-        "is_capped": preview["jobs"] > COUNTED or not preview["is_complete"],
-        "counted": COUNTED,
+        "is_capped": preview["jobs"] > MOST_JOBS or not preview["is_complete"],
         "examples": examples,
         "most": MOST_JOBS,
         "must_type": preview["jobs"] > MOST_UNTYPED,
@@ -76,8 +77,24 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
+def _told_last(view: View, id_: str) -> str:
+    """Return what the audit knows of a change that another process has begun."""
+    notes = view.database.rows("audit", target=f"bulk {id_}", actor=None, before_id=None)
+    if not notes:
+        return "The audit has no note of it: it has changed no job, or its notes were deleted, since they are old."
+    told = f"In the audit the last note of it says: {notes[0]['outcome']}."
+    if is_end(notes[0]["outcome"]):
+        return told
+    return (
+        f"{told} No note says that it has ended: the dashboard that carried it out was killed, or is another process that goes on. What is "
+        "done is done; to do the rest, do the same again with this filter."
+    )
+
+
 def _preview(view: View, wanted: JSONDict) -> dict[str, Any]:
-    rows = view.database.rows("matching", filter=json.dumps(wanted), budget=FURTHER_LOOK, seconds=LONGEST)
+    rows = view.database.rows(
+        "matching", filter=json.dumps(wanted), budget=FURTHER_LOOK, seconds=LONGEST_COUNT, most=MOST_JOBS + 1
+    )
     return rows[0]
 
 
@@ -100,9 +117,9 @@ def start(view: View) -> Done:
     at = form.needed("seen_at", most=40)
     if wanted is None or up_to is None or expected is None:
         raise BadInput("up_to", "the preview is missing: look at the preview, and send its form.")
-    if expected > MOST_UNTYPED and form.number("typed") != min(expected, COUNTED):
+    if expected > MOST_UNTYPED and form.number("typed") != min(expected, MOST_JOBS):
         raise BadInput(
-            "typed", f"type {min(expected, COUNTED)}, the number of the preview, to go on. Nothing was done."
+            "typed", f"type {min(expected, MOST_JOBS)}, the number of the preview, to go on. Nothing was done."
         )
     asked = KINDS[name].asked
     value = None if asked is None else asked.value(form)
@@ -117,8 +134,8 @@ def start(view: View) -> Done:
         again={"what": name, **carried(form)} if shown == wanted else {},
         author=view.author,
         value=value,
-        expected=min(expected, COUNTED),
-        is_capped=expected > COUNTED or form.flag("capped"),
+        expected=min(expected, MOST_JOBS),
+        is_capped=expected > MOST_JOBS or form.flag("capped"),
     )
     view.site.bulks.start(bulk)
     return Done(f"{KINDS[name].told}: it has begun.", view.url("bulk", id=bulk.id))
@@ -132,6 +149,11 @@ def _earlier(given: str | None, at: str) -> str:
     if seen is None or seen.tzinfo is None:
         raise BadInput("seen_at", "it is no time with a zone: look at the preview, and send its form.")
     return min(seen, datetime.datetime.fromisoformat(given)).isoformat() if given else seen.isoformat()
+
+
+def _asked(form: Inputs) -> dict[str, list[str]]:
+    """Return the parameters of the preview that a form was in; what matches is counted anew."""
+    return {name: form.values[name] for name in (*NAMES, "what", "zone") if name in form.values}
 
 
 def stop(view: View) -> Done:
@@ -151,8 +173,9 @@ PAGE = Page(
     feeds=("server", "counters"),
     is_listed=False,
     within="jobs",
+    is_for_changes=True,
 )
 ACTIONS = (
-    Action(name="bulk.start", permission="bulk", act=start),
+    Action(name="bulk.start", permission="bulk", act=start, page="bulk", asked=_asked),
     Action(name="bulk.stop", permission="bulk", act=stop),
 )

@@ -8,6 +8,8 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from starlette.responses import Response
+
 from adjourn._domain.jobs import Job
 from adjourn._domain.progress import progress_of
 from adjourn.exceptions import JobChanged, TaskNotFound
@@ -18,14 +20,17 @@ from adjourn.monitor.reasons import told_limit
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
-from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.page import Action, Answer, Done, Page, View
 from adjourn.web.pages.noting import told_note
 from adjourn.web.pages.pausing import pauses_of, told_waits
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
 
 MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
+FILES = ("args", "result")
 LONGEST_ERROR = 20_000
+LEAST_WIDTH = 1.5
+"""An attempt is seen, however short it was: so many percent of the line are its bar at least."""
 LONGEST_NOTICE = 4000
 MOST_BACK = 2048
 KEPT = 1.9
@@ -53,8 +58,8 @@ Change = Callable[[JobManager, int, Any], list[int]]
 """Changes a job in a transaction, and returns its id if it did."""
 
 
-def show(view: View) -> dict[str, Any]:
-    """Return a job with all that is known of it."""
+def show(view: View) -> Answer:
+    """Return a job with all that is known of it; or its arguments or its result as a file, if these are longer than what is shown."""
     number = view.query.number("id")
     if number is None:
         raise BadInput("id", "it is missing: pass the id of a job.")
@@ -66,6 +71,13 @@ def show(view: View) -> dict[str, Any]:
     audit = notes if view.may("audit") else []
     job = Job.from_row(row)
     hide = view.site.hides(job)
+    whole = {"args": _whole(view.site.masked(job.task_name, job.task_kwargs, job))}
+    if job.has_result:
+        whole["result"] = hide(_whole(view.site.masked(job.task_name, job.result, job)))
+    if part := view.query.choice("file", FILES):
+        if part not in whole:
+            raise NotFound(f"Job {number} has no {part}.")
+        return _file(whole[part], f"job-{number}-{part}.json")
     is_declared = job.task_name in view.app.tasks
     # A dashboard may be started by an app that has nothing but the database.
     has_tasks = any(not name.startswith(BUILTIN) for name in view.app.tasks)
@@ -75,8 +87,9 @@ def show(view: View) -> dict[str, Any]:
         "row": row,
         "pauses": pauses,
         "waits_for": "pause" if pauses else row["waits_for"],
-        "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
-        "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
+        "args": _shown(whole["args"]),
+        "result": _shown(whole["result"]) if "result" in whole else None,
+        "files": [name for name, text in whole.items() if len(text) > MOST_SHOWN],
         "gate": told_limit(row["gate_scope"], row["gate_name"]) if row["gate_name"] else None,
         "is_unknown": _is_unknown(job, row),
         "is_doubtful": row["waits_for"] == "worker" and has_tasks and not is_declared,
@@ -165,21 +178,30 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
     if starts:
         first = min(starts)
         last = max([each["ended"] or now for each in found if each["began"]])
-        whole = max((last - first).total_seconds(), 0.001)
+        whole = max((last - first).total_seconds(), 1e-6)
         for each in found:
             if each["began"] is not None:
-                each["from"] = 100 * (each["began"] - first).total_seconds() / whole
                 took = ((each["ended"] or now) - each["began"]).total_seconds()
-                each["width"], each["took"] = max(0.5, 100 * took / whole), took
+                each["width"], each["took"] = min(100.0, max(LEAST_WIDTH, 100 * took / whole)), took
+                each["from"] = min(100 - each["width"], 100 * (each["began"] - first).total_seconds() / whole)
     numbers = [each["number"] for each in found]
     for before, each in zip([0, *numbers], found, strict=False):
         each["gap"] = max(0, each["number"] - before - 1)
     return found
 
 
-def _told(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+def _whole(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def _shown(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… and {len(text) - MOST_SHOWN:,} characters more"
+
+
+def _file(text: str, name: str) -> Response:
+    """Return a text as a file that no browser shows, whatever is in it."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text.encode("utf-8", "backslashreplace"), media_type="application/octet-stream", headers=headers)
 
 
 def _step(view: View, job: Job, step: dict[str, Any], hide: Callable[[str], str]) -> str | None:
@@ -212,13 +234,17 @@ def _links(view: View, job: Job) -> list[tuple[str, str]]:
 # Actions
 
 
+def _of_a_job(name: str, act: Callable[[View], Done]) -> Action:
+    return Action(name=name, permission=name, act=act, page="job", asked=lambda form: {"id": form.values.get("id", [])})
+
+
 def _acts(name: str, told: str, change: Change) -> Action:
     """Return an action on one job, which is carried out only while the job is as its form says."""
 
     def act(view: View) -> Done:
         return _act(view, name, told, change)
 
-    return Action(name=name, permission=name, act=act)
+    return _of_a_job(name, act)
 
 
 def _act(view: View, name: str, told: str, change: Change) -> Done:
@@ -320,15 +346,15 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
 PAGE = Page(name="job", title="Job", show=show, feeds=("server",), is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
-    Action(name="job.retry", permission="job.retry", act=_retry),
+    _of_a_job("job.retry", _retry),
     _acts(
         "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
     ),
     _acts("job.cancel", "is cancelled", lambda m, n, c: m.cancel_jobs([n], c)),
     _acts("job.abort", "was asked to end", lambda m, n, c: m.abort_jobs([n], c)),
     _acts("job.delete", "is deleted", _delete),
-    Action(name="job.priority", permission="job.priority", act=_priority),
-    Action(name="job.move", permission="job.move", act=_move),
-    Action(name="job.reschedule", permission="job.reschedule", act=_reschedule),
+    _of_a_job("job.priority", _priority),
+    _of_a_job("job.move", _move),
+    _of_a_job("job.reschedule", _reschedule),
     Action(name="job.reveal", permission="view_args", act=_reveal),
 )

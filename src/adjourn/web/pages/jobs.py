@@ -24,6 +24,7 @@ from adjourn.web.pages.searching import (
     change_of,
     search,
     search_due,
+    told_status,
     wanted_by,
 )
 from adjourn.web.problems import BadInput
@@ -123,6 +124,7 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
         "carried": carried(view.query),
         "statuses": STATUSES,
         "chosen": ",".join(given.get("status", ())),
+        "chosen_told": " or ".join(told_status(each) for value in given.get("status", ()) for each in value.split(",")),
         "ids": [each for each in given.get("job", []) if each][:MOST_FOUND],
         "columns": columns,
         "choices": {name: told for name, told in COLUMNS.items() if name != "args" or not view.site.hides_args},

@@ -51,6 +51,7 @@ PAGE = Page(
     feeds=(
         "server",
         "latency",
+        "late",
         "crew",
         "working",
         "counters",

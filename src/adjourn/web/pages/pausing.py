@@ -9,7 +9,8 @@ from adjourn._domain.checks import LONGEST_REASON
 from adjourn._domain.pauses import told_pauses
 from adjourn._domain.wording import span
 from adjourn.types import Row
-from adjourn.web.page import Done, View
+from adjourn.web.inputs import Inputs
+from adjourn.web.page import Action, Done, View
 from adjourn.web.problems import Conflict
 
 Scope: TypeAlias = Literal["queue", "task"]
@@ -36,6 +37,19 @@ def pause(view: View, scope: Scope) -> Done:
         changed = change(name, seconds=seconds, reason=reason, connection=connection)
     told = f"is paused{'' if seconds is None else f' for {span(seconds)}'}" if changed else "was paused already"
     return _done(view, scope, name, told)
+
+
+def pausing(scope: Scope) -> tuple[Action, Action]:
+    """Return what pauses a queue or a task, and what resumes it."""
+    name = f"{scope}.pause"
+
+    def asked(form: Inputs) -> dict[str, list[str]]:
+        return {"name": form.values.get(scope, [])}
+
+    return (
+        Action(name=name, permission="queue.pause", act=lambda view: pause(view, scope), page=scope, asked=asked),
+        Action(name=f"{scope}.resume", permission="queue.pause", act=lambda view: resume(view, scope)),
+    )
 
 
 def resume(view: View, scope: Scope) -> Done:

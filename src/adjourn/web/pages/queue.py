@@ -10,6 +10,9 @@ from adjourn.web.failures import failures
 from adjourn.web.page import Page, View
 from adjourn.web.trends import trend
 
+STATES = {"scheduled": "Scheduled", "blocked": "Behind locks", "unplaced": "Not placed yet"}
+"""How jobs are told that wait for something else than a worker."""
+
 
 def show(view: View) -> dict[str, Any]:
     """Return a queue. One that nobody has heard of is an empty one."""
@@ -19,6 +22,12 @@ def show(view: View) -> dict[str, Any]:
         "title": f"Queue {name}",
         "of": name,
         "queue": found,
+        "waiting": [
+            (told, row)
+            for state, told in STATES.items()
+            for row in view.feed("states")
+            if (row["queue"], row["state"]) == (name, state)
+        ],
         "workers": serving_of(view.feed("crew"), name),
         "is_known": view.reading("queues").at is not None,
         "failures": failures(view, queue=name),
@@ -26,4 +35,6 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
-PAGE = Page(name="queue", title="Queue", show=show, feeds=figures.OF_QUEUES, is_listed=False, within="queues")
+PAGE = Page(
+    name="queue", title="Queue", show=show, feeds=(*figures.OF_QUEUES, "states"), is_listed=False, within="queues"
+)

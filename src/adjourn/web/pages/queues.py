@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adjourn.web import figures
-from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.page import Page, View
 from adjourn.web.pages import pausing
 
 
@@ -23,18 +23,5 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
-def pause(view: View) -> Done:
-    """Start no more jobs of a queue."""
-    return pausing.pause(view, "queue")
-
-
-def resume(view: View) -> Done:
-    """Start jobs of a queue again."""
-    return pausing.resume(view, "queue")
-
-
 PAGE = Page(name="queues", title="Queues", show=show, key="q", feeds=(*figures.OF_QUEUES, "waiting"))
-ACTIONS = (
-    Action(name="queue.pause", permission="queue.pause", act=pause),
-    Action(name="queue.resume", permission="queue.pause", act=resume),
-)
+ACTIONS = pausing.pausing("queue")

@@ -10,6 +10,7 @@ from adjourn.monitor.unknown import by_task
 from adjourn.types import JSONDict
 from adjourn.web import zones
 from adjourn.web.failures import failures
+from adjourn.web.inputs import Inputs
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.pausing import told_waits
 from adjourn.web.problems import BadInput, Conflict, NotFound
@@ -93,6 +94,11 @@ def _arguments(text: str) -> JSONDict:
     return found
 
 
+def _asked(form: Inputs) -> dict[str, list[str]]:
+    """Return the parameters of the page of the task whose job was to be stored."""
+    return {"name": form.values.get("task", []), **({"zone": form.values["zone"]} if "zone" in form.values else {})}
+
+
 PAGE = Page(
     name="task",
     title="Task",
@@ -101,4 +107,4 @@ PAGE = Page(
     is_listed=False,
     within="tasks",
 )
-ACTIONS = (Action(name="job.defer", permission="job.defer", act=defer),)
+ACTIONS = (Action(name="job.defer", permission="job.defer", act=defer, page="task", asked=_asked),)

@@ -7,7 +7,7 @@ from typing import Any
 from adjourn.monitor.unknown import by_task
 from adjourn.sql.reading import COUNTED
 from adjourn.web import figures
-from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.page import Page, View
 from adjourn.web.pages import pausing
 
 
@@ -56,16 +56,6 @@ def _failed(task: dict[str, Any]) -> int:
     return int(task["figures"]["failed"]) if task["figures"] else 0
 
 
-def pause(view: View) -> Done:
-    """Start no more jobs of a task."""
-    return pausing.pause(view, "task")
-
-
-def resume(view: View) -> Done:
-    """Start jobs of a task again."""
-    return pausing.resume(view, "task")
-
-
 PAGE = Page(
     name="tasks",
     title="Tasks",
@@ -73,7 +63,4 @@ PAGE = Page(
     key="t",
     feeds=("server", "tasks", "pauses", "working", "unknown", "counters"),
 )
-ACTIONS = (
-    Action(name="task.pause", permission="queue.pause", act=pause),
-    Action(name="task.resume", permission="queue.pause", act=resume),
-)
+ACTIONS = pausing.pausing("task")

@@ -10,6 +10,9 @@ from adjourn.web.page import Page, View
 from adjourn.web.pages.states import status_of
 from adjourn.web.problems import BadInput, NotFound
 
+NAMED = 3
+"""So many of the jobs that failed are named at once."""
+
 
 def show(view: View) -> dict[str, Any]:
     """Return a workflow, its jobs, and their picture."""
@@ -26,6 +29,7 @@ def show(view: View) -> dict[str, Any]:
         GraphNode(
             id=job["id"],
             text=job["task"],
+            number=str(job["id"]),
             status=job["status"],
             parents=job["parents"],
             address=view.url("job", id=job["id"]),
@@ -38,6 +42,7 @@ def show(view: View) -> dict[str, Any]:
         "title": f"Workflow {told}",
         "flow": flow,
         "jobs": jobs,
+        "failed": [job for job in jobs if job["status"] in ("failed", "aborted")][:NAMED],
         "picture": graph(nodes, label),
         "most": LISTED,
     }

@@ -14,6 +14,7 @@ import socketserver
 import threading
 import time
 import weakref
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -31,14 +32,26 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from adjourn import events, telemetry
-from adjourn._domain.statistics import OTHER, RUN_BOUNDS, WAIT_BOUNDS
+from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.statistics import BUCKETS, OTHER, RUN_BOUNDS, WAIT_BOUNDS
 from adjourn.app import App
+from adjourn.contrib.prometheus.shared import (
+    DIRECTORY,
+    EXCHANGED,
+    EXCHANGES,
+    GAUGES,
+    INFO,
+    SharedGauges,
+    forget_dead,
+    observe,
+)
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Job
 from adjourn.monitor import exports
-from adjourn.telemetry import Deferral, Observer, RunOfJob
+from adjourn.telemetry import Deferral, Observer
 from adjourn.worker import exposition as workers
-from adjourn.worker.tally import OUTCOMES
+from adjourn.worker.recording import BLOCK, Recorder, record
+from adjourn.worker.tally import OUTCOMES, EndedRun, grouped, grouped_ends, waits_of
 from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
 from adjourn.worker.traffic import Traffic
 
@@ -83,15 +96,23 @@ def exposition(accept: str = "") -> tuple[str, bytes]:
         The header ``Accept`` of the request, which chooses a format.
     """
     registry = prometheus_client.REGISTRY
+    refresh()
     if _has_processes():
+        forget_dead()
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     encode, kind = prometheus_client.exposition.choose_encoder(accept)
     return kind, encode(registry)
 
 
+def refresh() -> None:
+    """Have the metrics of the client's own registry say what is so now, for the scrape of another process."""
+    if (metrics := _made.get(prometheus_client.REGISTRY)) is not None:
+        metrics.refresh()
+
+
 def _has_processes() -> bool:
-    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+    return DIRECTORY in os.environ
 
 
 _making = threading.Lock()
@@ -102,6 +123,8 @@ class _Metrics:
     """The metrics in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        registry.register(_Latest(self.tell))
+
         def counter(name: str, told: str, *labels: str) -> Counter:
             return Counter(name, told, labels, registry=registry)
 
@@ -130,7 +153,10 @@ class _Metrics:
             "adjourn_worker_rescued_jobs_total", "Jobs of dead workers that workers here have freed", "result"
         )
         self._overflow = counter("adjourn_metrics_overflow_total", f"Samples that {OTHER} stands for")
+        self._registry = weakref.ref(registry)
+        self._shared: SharedGauges | None = None
         self._pairs: set[tuple[str, str]] = set()
+        self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
         self._apps: weakref.WeakKeyDictionary[App, list[Callable[[], None]]] = weakref.WeakKeyDictionary()
         if not _has_processes():
             registry.register(_Workers())
@@ -139,9 +165,10 @@ class _Metrics:
     def follow(self, app: App) -> Callable[[], None]:
         if app not in self._apps:
             subscribe = app.events.subscribe
+            recorder, end_of_recorder = record(app, self._count)
+            self._recorders.add(recorder)
             self._apps[app] = [
-                subscribe(events.JobStarted, self._on_start),
-                subscribe(events.JobEnded, self._on_end),
+                end_of_recorder,
                 subscribe(events.OutcomeRefused, lambda _: self._stale.inc()),
                 subscribe(events.ConnectionLost, lambda _: self._errors.labels("exchange").inc()),
                 subscribe(events.HeartbeatFailed, lambda _: self._errors.labels("heartbeat").inc()),
@@ -164,7 +191,7 @@ class _Metrics:
             self._defers.labels(*self._pair(*names), result).inc(count)
         self._defer_seconds.observe(seconds)
 
-    def _pair(self, queue: str, task: str) -> tuple[str, str]:
+    def _pair(self, queue: str, task: str, samples: int = 1) -> tuple[str, str]:
         """Return the labels of a queue and a task: there may be more of them than a database of metrics can bear."""
         names = queue, task
         if names in self._pairs:
@@ -172,21 +199,43 @@ class _Metrics:
         if len(self._pairs) < MOST_PAIRS:
             self._pairs.add(names)
             return names
-        self._overflow.inc()
+        self._overflow.inc(samples)
         return OTHER, OTHER
 
-    def _on_start(self, event: events.JobStarted) -> None:
-        job = event.job
-        pair = self._pair(job.queue, job.task_name)
-        self._started.labels(*pair).inc()
-        waited = RunOfJob(job=job, worker_name=event.worker.name).wait_seconds
-        if waited is not None:
-            self._wait_seconds.labels(pair[0]).observe(waited)
+    def tell(self) -> None:
+        """Count the runs that nobody has counted yet."""
+        for recorder in tuple(self._recorders):
+            recorder.tell()
 
-    def _on_end(self, event: events.JobEnded) -> None:
-        pair = self._pair(event.job.queue, event.job.task_name)
-        self._ended.labels(*pair, OUTCOMES.get(type(event), "failed")).inc()
-        self._run_seconds.labels(*pair).observe(event.duration)
+    def refresh(self) -> None:
+        """Count the runs that nobody has counted yet, and say how the workers are where processes share that."""
+        self.tell()
+        if not _has_processes():
+            return
+        with _making:
+            # A process that has no worker has no such gauges, which would be those of the worst worker.
+            if self._shared is None and workers.numbers() and (registry := self._registry()) is not None:
+                self._shared = SharedGauges(registry)
+        if self._shared is not None:
+            self._shared.refresh()
+
+    def _count(self, began: Sequence[ClaimedJob], ended: Sequence[EndedRun]) -> None:
+        """Count runs that have begun, and runs that have ended: many at once cost little for each."""
+        for (queue, task), jobs in grouped(began).items():
+            pair = self._pair(queue, task, samples=len(jobs))
+            self._started.labels(*pair).inc(len(jobs))
+            counts, total = [0] * BUCKETS, 0.0
+            for waited, number in waits_of(jobs, is_block=len(began) >= BLOCK):
+                counts[bisect_left(WAIT_BOUNDS, waited)] += number
+                total += waited * number
+            observe(self._wait_seconds.labels(pair[0]), counts, total)
+        for (queue, task, kind), (_, runs) in grouped_ends(ended).items():
+            pair = self._pair(queue, task, samples=len(runs))
+            self._ended.labels(*pair, OUTCOMES.get(kind, "failed")).inc(len(runs))
+            counts = [0] * BUCKETS
+            for bucket in map(bisect_left, itertools.repeat(RUN_BOUNDS), runs):
+                counts[bucket] += 1
+            observe(self._run_seconds.labels(*pair), counts, sum(runs))
 
     def _on_rescue(self, event: events.JobsRescued) -> None:
         self._rescued.labels("freed").inc(event.rescued)
@@ -348,12 +397,8 @@ def _family(family: exports.Family) -> Metric:
 
 def _exchanges(traffic: Sequence[Traffic]) -> Iterable[Metric]:
     """Return what the round trips of workers carry, and how long they take."""
-    durations = HistogramMetricFamily(
-        "adjourn_worker_exchange_seconds", "Round trips that claim jobs and store outcomes"
-    )
-    jobs = CounterMetricFamily(
-        "adjourn_worker_exchange_jobs", "Jobs claimed and outcomes stored by them", labels=["direction"]
-    )
+    durations = HistogramMetricFamily(*EXCHANGES)
+    jobs = CounterMetricFamily(*EXCHANGED, labels=["direction"])
     if traffic:
         counts = itertools.accumulate(map(sum, zip(*(each.counts for each in traffic), strict=True)))
         bounds = [floatToGoString(bound) for bound in (*EXCHANGE_BOUNDS, math.inf)]  # type: ignore[no-untyped-call]
@@ -363,31 +408,35 @@ def _exchanges(traffic: Sequence[Traffic]) -> Iterable[Metric]:
     return durations, jobs
 
 
+class _Latest(Collector):
+    """Has the runs counted that have ended lately, before anything else of its registry is collected."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def describe(self) -> Iterable[Metric]:
+        """Return no metric."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Count them, and return no metric."""
+        self._tell()
+        return ()
+
+
 class _Workers(Collector):
     """Asks the workers of this process, those that answer probes, when somebody asks for metrics."""
-
-    GAUGES: tuple[tuple[str, str, str, Callable[[list[float]], float]], ...] = (
-        ("adjourn_jobs_running", "Jobs that run", "running", sum),
-        ("adjourn_worker_slots", "How many jobs can run at once", "slots", sum),
-        ("adjourn_worker_buffered_jobs", "Jobs that are claimed and have not begun", "buffered", sum),
-        ("adjourn_worker_outbox_jobs", "Outcomes that are not stored yet", "outbox", sum),
-        ("adjourn_worker_outbox_oldest_seconds", "Age of the oldest of these", "outbox_oldest", max),
-        ("adjourn_worker_last_exchange_timestamp_seconds", "When the last round trip succeeded", "exchanged_at", min),
-        ("adjourn_worker_last_heartbeat_timestamp_seconds", "When the last heartbeat succeeded", "beaten_at", min),
-        ("adjourn_worker_loop_lag_seconds", "For how long the event loop has not turned", "loop_lag", max),
-    )
-    """Names, what they are, and how those of several workers become one."""
 
     def collect(self) -> Iterable[Metric]:
         """Return what the workers say now."""
         now = workers.numbers()
         yield from _exchanges([each["traffic"] for each in now])
-        for name, told, key, together in self.GAUGES:
+        for name, told, key, together in GAUGES:
             family = GaugeMetricFamily(name, told)
             if values := [each[key] for each in now if each[key] is not None]:
                 family.add_metric([], together(values))
             yield family
-        info = GaugeMetricFamily("adjourn_worker_info", "Workers", labels=["name", "version", "python"])
+        info = GaugeMetricFamily(INFO[0], INFO[1], labels=INFO[2])
         for identity in sorted({(each["name"], each["version"], each["python"]) for each in now}):
             info.add_metric(identity, 1)
         yield info

@@ -1,0 +1,114 @@
+"""Tells of runs many at a time: for who counts them, which events, one for each job, would cost more than the job does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from adjourn._domain.claimed import ClaimedJob
+from adjourn.events import JobEnded
+from adjourn.worker.tally import EndedRun
+
+BLOCK = 1024
+"""So many runs are told of at once, if they end within a second."""
+LATEST = 1.0
+"""Seconds after which runs are told of that are less than a block."""
+
+Told: TypeAlias = Callable[[Sequence[ClaimedJob], Sequence[EndedRun]], object]
+"""What is told of the runs that have begun and of those that have ended since it was told last."""
+
+_changing = threading.Lock()
+_recorders: weakref.WeakKeyDictionary[Any, list[Recorder]] = weakref.WeakKeyDictionary()
+
+
+class Recorder:
+    """Collects the runs of an app's workers in this process until there is a block of them.
+
+    Parameters
+    ----------
+    told
+        Called with them, in whichever thread: one call at a time.
+    """
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._telling = threading.Lock()
+        self._began: deque[ClaimedJob] = deque()
+        self._ended: deque[EndedRun] = deque()
+        self._is_awaited = False
+
+    def begin(self, job: ClaimedJob) -> None:
+        """Note that a run begins. This is called on the event loop of its worker."""
+        # This and the next are done for each job, so the rest is done for many at once.
+        self._began.append(job)
+        if not self._is_awaited:
+            self._await()
+
+    def end(self, job: ClaimedJob, kind: type[JobEnded], seconds: float) -> None:
+        """Note that a run has ended. This is called on the event loop of its worker."""
+        self._ended.append((job, kind, seconds))
+        if len(self._ended) >= BLOCK:
+            self.tell()
+        elif not self._is_awaited:
+            self._await()
+
+    def _await(self) -> None:
+        self._is_awaited = True
+        asyncio.get_running_loop().call_later(LATEST, self._tell_in_time)
+
+    def tell(self) -> None:
+        """Tell of what was noted, now. May be called from any thread."""
+        with self._telling:
+            began, ended = _taken(self._began), _taken(self._ended)
+            if began or ended:
+                self._told(began, ended)
+
+    def leave(self) -> None:
+        """Tell of what was noted, since the event loop of a worker is about to end."""
+        self._tell_in_time()
+
+    def _tell_in_time(self) -> None:
+        self._is_awaited = False
+        self.tell()
+
+
+def _taken(noted: deque[Any]) -> list[Any]:
+    """Take what is there; another thread may append more meanwhile."""
+    take = noted.popleft
+    return [take() for _ in range(len(noted))]
+
+
+def recorders_of(app: Any) -> list[Recorder]:
+    """Return the recorders of an app: always the same list."""
+    with _changing:
+        return _recorders.setdefault(app, [])
+
+
+def record(app: Any, told: Told) -> tuple[Recorder, Callable[[], None]]:
+    """Have a function told of the runs of an app's workers, from now on.
+
+    Parameters
+    ----------
+    app
+        The app.
+    told
+        The function.
+
+    Returns
+    -------
+    tuple
+        The recorder, and what ends it.
+    """
+    recorder, recorders = Recorder(told), recorders_of(app)
+    recorders.append(recorder)
+
+    def end() -> None:
+        if recorder in recorders:
+            recorders.remove(recorder)
+        recorder.tell()
+
+    return recorder, end

@@ -1,0 +1,132 @@
+"""What a dashboard rarely shows, for tests in a browser and for pictures that are looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import threading
+from collections.abc import Iterator
+
+import psycopg
+
+import adjourn
+from support import dashboard
+
+KEPT = (1, *range(4, 13))
+"""Of twelve attempts, the errors of the first and of the last nine are kept."""
+
+
+def tried_often(app: adjourn.App, connection: psycopg.Connection) -> int:
+    """Store a job that has failed twelve times, at longer and longer intervals, and is to be tried again; return its id."""
+    id_ = app.tasks["shop.reconcile"].configure(schedule_in={"minutes": 52}).defer(order=1207)
+    now = datetime.datetime.now(datetime.UTC)
+    errors = []
+    for attempt in KEPT:
+        before_now = 400 + 720 * (1.4 ** (12 - attempt) - 1) / 0.4
+        began = now - datetime.timedelta(seconds=before_now)
+        name, message, seconds = "requests.exceptions.HTTPError", _UNAVAILABLE, 0.8
+        if attempt % 4 == 0:
+            name, message, seconds = "TimeoutError", "the bank has not answered within 340 s", 340.0
+        errors.append(
+            {
+                "attempt": attempt,
+                "worker_id": 7,
+                "worker_name": "worker-7",
+                "exception": name,
+                "message": message,
+                "traceback": _TRACEBACK.format(name, message),
+                "started_at": began.isoformat(),
+                "ended_at": (began + datetime.timedelta(seconds=seconds)).isoformat(),
+            }
+        )
+    connection.execute(
+        "update adjourn.adjourn_jobs set attempts = 12, errors = %s, enqueued_at = now() - interval '27 h', started_at = %s where id = %s",
+        (json.dumps(errors), errors[-1]["started_at"], id_),
+    )
+    return id_
+
+
+_UNAVAILABLE = (
+    "503 Server Error: Service Unavailable for url: "
+    "https://bank.example/v2/accounts/DE02120300000000202051/statements?order=1207&from=2026-01-01"
+)
+_TRACEBACK = """Traceback (most recent call last):
+  File "/srv/shop/tasks.py", line 214, in reconcile
+    statement = bank.statement(order)
+  File "/srv/shop/bank.py", line 88, in statement
+    response.raise_for_status()
+{}: {}
+"""
+
+
+def large_workflow(app: adjourn.App) -> int:
+    """Store a workflow of thirty jobs, run what can be run, and return its id: one has failed, one runs, and some wait."""
+    tasks = {name: app.tasks[f"shop.{name}"].configure(queue="catalogue") for name in ("inventory", "reconcile")}
+    monthly = app.tasks["shop.monthly"].configure(queue="catalogue")
+    later = app.tasks["shop.inventory"].configure(queue="catalogue", schedule_in={"hours": 1})
+    flow = app.workflow("catalogue of autumn")
+    begin = flow.add(tasks["inventory"], task_kwargs={"warehouse": "all"})
+    parts = [
+        flow.add(later if n == 8 else tasks["inventory"], depends_on=begin, task_kwargs={"warehouse": f"W{n}"})
+        for n in range(9)
+    ]
+    checks = [
+        flow.add(tasks["reconcile"], depends_on=part, task_kwargs={"order": n + 1}) for n, part in enumerate(parts)
+    ]
+    prices = [flow.add(tasks["reconcile"], depends_on=checks[n : n + 3], task_kwargs={"order": 11}) for n in range(7)]
+    groups = [prices[:2], prices[2:5], prices[5:]]
+    pages = [flow.add(monthly, depends_on=group, task_kwargs={"month": "2026-10"}) for group in groups]
+    flow.add(monthly, depends_on=pages, run_if="all_done", task_kwargs={"month": "2026-11"})
+    stored = flow.defer()
+    dashboard.work(app, queues=["catalogue"])
+    return stored.id
+
+
+def overdue(connection: psycopg.Connection) -> None:
+    """Have a schedule whose tick is overdue, and one that is paused."""
+    connection.execute(
+        "update adjourn.adjourn_schedules set last_tick = last_tick - interval '25 min', next_tick = last_tick - interval '20 min'"
+    )
+    connection.execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, paused_at, paused_by, pause_reason) "
+        "values ('shop.nightly', '', '0 3 * * 1-5', 'Europe/Berlin', date_trunc('day', now()), now() - interval '2 h', 'ann', "
+        "'the figures of October are being corrected')"
+    )
+
+
+@contextlib.contextmanager
+def beating(dsn: str) -> Iterator[None]:
+    """Have the worker of the shop that works send heartbeats until the block ends."""
+    end = threading.Event()
+
+    def beat() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            while not end.wait(1):
+                connection.execute(
+                    "update adjourn.adjourn_workers set last_heartbeat_at = now() where name = 'worker-1' and running is not null"
+                )
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(20)
+
+
+@contextlib.contextmanager
+def trouble(connection: psycopg.Connection) -> Iterator[None]:
+    """Have a database that the doctor calls critical, until the block ends."""
+    connection.execute("alter table adjourn.adjourn_jobs set (autovacuum_enabled = off)")
+    connection.execute("alter system set track_counts = off")
+    connection.execute("alter index adjourn.adjourn_jobs_chain rename to adjourn_jobs_gone")
+    connection.execute("select pg_reload_conf()")
+    try:
+        yield
+    finally:
+        connection.execute("alter index adjourn.adjourn_jobs_gone rename to adjourn_jobs_chain")
+        connection.execute("alter table adjourn.adjourn_jobs reset (autovacuum_enabled)")
+        connection.execute("alter system reset track_counts")
+        connection.execute("select pg_reload_conf()")
