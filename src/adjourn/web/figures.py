@@ -56,7 +56,7 @@ def queues(view: View) -> list[dict[str, Any]]:
         set_aside.setdefault(row["queue"], []).append(row)
     running: Counter[str] = Counter(job["queue"] for job in view.feed("working"))
     working = queues_by_worker(view.feed("working"))
-    found = []
+    found: list[dict[str, Any]] = []
     for name in (
         latency.keys()
         | counts.keys()
