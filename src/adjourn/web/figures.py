@@ -42,6 +42,7 @@ WAITS = {
 def queues(view: View) -> list[dict[str, Any]]:
     """Return the queues with what waits and runs in each, the longest wait for a worker first. Also those that are paused, and those that a worker
     serves by name."""
+    waits = {row["queue"] for row in view.feed("latency") if row["latency"] > 0}
     latency = latencies(view.feed("latency"), view.feed("late"))
     counts = {row["queue"]: row for row in view.feed("queues")}
     paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "queue"}
@@ -69,8 +70,8 @@ def queues(view: View) -> list[dict[str, Any]]:
     ):
         row = counts.get(name, {})
         ready = max(0, row.get("jobs", 0) - running[name])
-        # Waits are read more often than jobs are counted: where one waits there is one at least.
-        is_more = not ready and latency.get(name, 0.0) > 0
+        # Waits are read more often than jobs are counted: where one waits that is ready there is one at least.
+        is_more = not ready and name in waits
         found.append(
             {
                 "name": name,
