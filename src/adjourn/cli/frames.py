@@ -185,21 +185,19 @@ def _head(seen: SeenSnapshot, view: TopView, width: int, height: int = LOW) -> l
     elif view.is_frozen:
         head.append("  frozen", style="yellow")
     silent = len(snapshot.workers) - len(alive)
-    work = Text.assemble(
-        "oldest ready ",
-        (span(snapshot.latency), "bold red" if snapshot.latency >= LONG else "bold"),
-        f"   {counted(len(alive), 'worker')}",
-        (f", {silent} silent" if silent else "", "red"),
-        f"   {len(snapshot.running)}{'+' if len(snapshot.running) >= MOST_LISTED else ''} running",
-    )
-    waits = Text("   ").join(
-        Text(f"{amount(wait.jobs, wait.is_capped)} {WAITS[wait.kind]}") for wait in snapshot.waits if wait.kind in WAITS
-    )
+    crew = Text.assemble(counted(len(alive), "worker"), (f", {silent} silent" if silent else "", "red"))
+    more = "+" if len(snapshot.running) >= MOST_LISTED else ""
+    told = [
+        Text.assemble("oldest ready ", (span(snapshot.latency), "bold red" if snapshot.latency >= LONG else "bold")),
+        crew,
+        Text(f"{len(snapshot.running)}{more} running"),
+    ]
     if (snapshot.oldest_transaction or 0) >= LONG:
-        work.append(f"   transaction open for {span(snapshot.oldest_transaction)}", style="red")
-    # What does not fit beside it has a line of its own, if there are enough of them.
-    is_alone = len(work) + len(waits) + 3 > width and height >= LOW
-    works = [work, waits] if is_alone else [work + Text("   " if waits else "") + waits]
+        told.append(Text(f"transaction open for {span(snapshot.oldest_transaction)}", style="red"))
+    told += [
+        Text(f"{amount(wait.jobs, wait.is_capped)} {WAITS[wait.kind]}") for wait in snapshot.waits if wait.kind in WAITS
+    ]
+    works = _lines(told, width) if height >= LOW else [Text("   ").join(told)]
     rates = Text()
     for name, values in (("deferred", seen.deferred), ("ended", seen.ended)):
         now = f"{values[-1]:,.0f}/s" if values else "-"
@@ -207,6 +205,17 @@ def _head(seen: SeenSnapshot, view: TopView, width: int, height: int = LOW) -> l
         rates.append(f"{line(list(values)[-BARS_SHOWN:]):<{BARS_SHOWN}} ", style="cyan")
     rates.rstrip()
     return [head, *works, rates, *_error(seen.error, width)]
+
+
+def _lines(parts: Sequence[Text], width: int) -> list[Text]:
+    """Return parts in as few lines as they fit into."""
+    lines: list[Text] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 3 + len(part) <= width:
+            lines[-1] = Text("   ").join([lines[-1], part])
+        else:
+            lines.append(part)
+    return lines
 
 
 WAITS = {"scheduled": "scheduled", "lock": "behind locks", "task": "of unknown tasks", "turn": "apart"}
