@@ -99,8 +99,8 @@ async def test_what_is_counted_costs_a_run_neither_an_event_nor_an_observer(
     app: adjourn.App, bench: Bench, scraped: Scraped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "LATEST", 0.01)
-    ours = tuple(each for each in telemetry.OBSERVERS if isinstance(each, prometheus._Defers))
-    monkeypatch.setattr(telemetry, "OBSERVERS", ours)  # Sentry's stays once it was there
+    own = tuple(each for each in telemetry.OBSERVERS if isinstance(each, prometheus._Defers))
+    monkeypatch.setattr(telemetry, "OBSERVERS", own)  # Sentry's stays once it was there
 
     assert not telemetry.of_runs(telemetry.OBSERVERS)
     for kind in (JobStarted, JobSucceeded):
