@@ -17,10 +17,12 @@ import pytest
 import sqlalchemy.pool
 from django.core.management import BaseCommand
 from django.db import models
+from prometheus_client import Histogram
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
 from adjourn._runtime.private import may_be_in_cancel_scope
+from adjourn.contrib.prometheus.private import observe
 
 SOURCES = Path(adjourn.__file__).parent
 
@@ -117,6 +119,27 @@ def trees() -> Iterator[tuple[Path, ast.Module]]:
     """Return each module of ours, parsed."""
     for file in SOURCES.rglob("*.py"):
         yield file, ast.parse(file.read_text("utf-8"))
+
+
+def test_histograms_of_prometheus_have_what_is_used_of_them() -> None:
+    histogram = Histogram("seconds", "Any", ["queue"], buckets=(1.0, 2.0), registry=None).labels("mail")
+    observe(histogram, (1.0, 2.0), [1, 2, 3], 20.0)
+    found = {(sample.name, sample.labels.get("le")): sample.value for sample in histogram._child_samples()}
+    assert found[("_sum", None)] == 20.0
+    assert [found[("_bucket", le)] for le in ("1.0", "2.0", "+Inf")] == [1, 3, 6]
+
+
+def test_a_histogram_without_them_observes_one_value_after_the_other() -> None:
+    class Other:
+        def __init__(self) -> None:
+            self.values: list[float] = []
+
+        def observe(self, value: float) -> None:
+            self.values.append(value)
+
+    other: Any = Other()
+    observe(other, (1.0, 2.0), [1, 2, 1], 20.0)
+    assert other.values == [1.0, 2.0, 2.0, 4.0]
 
 
 def is_private(name: str) -> bool:

@@ -22,7 +22,7 @@ import adjourn
 from adjourn import telemetry
 from adjourn._domain.statistics import OTHER, RUN_BOUNDS
 from adjourn.contrib import prometheus
-from adjourn.contrib.prometheus.shared import observe
+from adjourn.contrib.prometheus.private import observe
 from adjourn.events import JobStarted, JobSucceeded
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.monitor import exports
@@ -131,7 +131,7 @@ async def test_what_is_counted_costs_a_run_neither_an_event_nor_an_observer(
     for each in values:
         theirs.observe(each)
         counts[bisect_left(RUN_BOUNDS, each)] += 1
-    observe(ours, counts, sum(values))
+    observe(ours, RUN_BOUNDS, counts, sum(values))
     alike = [
         [
             (sample.name, sample.labels.get("le"), sample.value)
@@ -244,7 +244,7 @@ async def test_a_worker_serves_its_metrics(app: adjourn.App, bench: Bench, monke
 PROCESS = """
 import asyncio, sys, adjourn
 from adjourn.contrib import prometheus
-from adjourn.contrib.prometheus.shared import observe
+from adjourn.contrib.prometheus.private import observe
 from adjourn.events import JobStarted, JobSucceeded
 from adjourn.testing import InMemoryConnector
 

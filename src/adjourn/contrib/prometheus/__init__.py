@@ -35,6 +35,7 @@ from adjourn import events, telemetry
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.statistics import BUCKETS, OTHER, RUN_BOUNDS, WAIT_BOUNDS
 from adjourn.app import App
+from adjourn.contrib.prometheus.private import observe
 from adjourn.contrib.prometheus.shared import (
     DIRECTORY,
     EXCHANGED,
@@ -43,7 +44,6 @@ from adjourn.contrib.prometheus.shared import (
     INFO,
     SharedGauges,
     forget_dead,
-    observe,
 )
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Job
@@ -228,14 +228,14 @@ class _Metrics:
             for waited, number in waits_of(jobs, is_block=len(began) >= BLOCK):
                 counts[bisect_left(WAIT_BOUNDS, waited)] += number
                 total += waited * number
-            observe(self._wait_seconds.labels(pair[0]), counts, total)
+            observe(self._wait_seconds.labels(pair[0]), WAIT_BOUNDS, counts, total)
         for (queue, task, kind), (_, runs) in grouped_ends(ended).items():
             pair = self._pair(queue, task, samples=len(runs))
             self._ended.labels(*pair, OUTCOMES.get(kind, "failed")).inc(len(runs))
             counts = [0] * BUCKETS
             for bucket in map(bisect_left, itertools.repeat(RUN_BOUNDS), runs):
                 counts[bucket] += 1
-            observe(self._run_seconds.labels(*pair), counts, sum(runs))
+            observe(self._run_seconds.labels(*pair), RUN_BOUNDS, counts, sum(runs))
 
     def _on_rescue(self, event: events.JobsRescued) -> None:
         self._rescued.labels("freed").inc(event.rescued)

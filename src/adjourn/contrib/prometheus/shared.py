@@ -16,6 +16,7 @@ from typing import Any, Literal
 import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
+from adjourn.contrib.prometheus.private import observe
 from adjourn.worker import exposition as workers
 from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
 from adjourn.worker.traffic import Traffic
@@ -96,28 +97,9 @@ class SharedGauges:
         seconds, claimed, stored = traffic.seconds, traffic.claimed, traffic.stored
         self._exchanged.labels("claimed").inc(claimed - seen.claimed)
         self._exchanged.labels("stored").inc(stored - seen.stored)
-        observe(
-            self._exchanges, [new - old for new, old in zip(counts, seen.counts, strict=True)], seconds - seen.seconds
-        )
+        new = [new - old for new, old in zip(counts, seen.counts, strict=True)]
+        observe(self._exchanges, EXCHANGE_BOUNDS, new, seconds - seen.seconds)
         seen.seconds, seen.counts, seen.claimed, seen.stored = seconds, counts, claimed, stored
-
-
-def observe(histogram: Histogram, counts: Sequence[int], total: float) -> None:
-    """Observe many values, so many in each bucket. The client offers to observe one at a time, which takes a lock or a file for each.
-
-    Parameters
-    ----------
-    histogram
-        A histogram, or the one of some labels.
-    counts
-        How many values belong into each bucket; there is one more of these than there are bounds.
-    total
-        The sum of the values.
-    """
-    histogram._sum.inc(total)
-    for bucket, number in zip(histogram._buckets, counts, strict=True):
-        if number:
-            bucket.inc(number)
 
 
 def forget_dead() -> None:
