@@ -77,6 +77,8 @@ class App(blueprints.Blueprint, SendsEvents):
     """
 
     is_app: bool = True
+    path: str = ""
+    """By which path it was imported with `from_path`, as by the command line; empty if it was not."""
 
     _app_of_jobs: App | None = None
     """The app that jobs see in their context, if it is another: an integration's worker may have a connector of its own."""
@@ -126,7 +128,9 @@ class App(blueprints.Blueprint, SendsEvents):
             If the path is not text.
         """
         check_name("dotted_path", dotted_path)
-        return load_from_path(dotted_path, cls)
+        app = load_from_path(dotted_path, cls)
+        app.path = dotted_path
+        return app
 
     @property
     def schema_manager(self) -> SchemaManager:

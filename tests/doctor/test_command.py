@@ -50,6 +50,13 @@ def test_it_prints_a_line_for_each_check_and_what_to_do(command: list[str], caps
     assert "\033" not in printed
 
 
+def test_commands_to_paste_name_the_app(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([*command, "--only=workers"])
+    printed = capsys.readouterr().out
+    assert "\n             adjourn --app=clinic.app worker" in printed
+    assert "--app=..." not in printed
+
+
 def test_only_what_is_wrong_is_printed_if_it_is_quiet(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     cli.main([*command, "--only=version,workers", "--quiet"])
     assert "version" not in capsys.readouterr().out

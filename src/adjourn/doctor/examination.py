@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Collection
 from importlib import resources
@@ -137,6 +138,15 @@ def examine(
     )
     checks = []
     for check in chosen:
-        findings = seen.get(check.id) or [unknown(reason)]
+        findings = [_named(each, app) for each in seen.get(check.id) or [unknown(reason)]]
         checks.append(Examined(check.id, check.why, tuple(sorted(findings, key=lambda each: -each.level.rank))))
     return Examination(tuple(checks), time.monotonic() - began)
+
+
+def _named(finding: Finding, app: App) -> Finding:
+    """Return a finding whose commands name the app, if it is known by which path it can be imported."""
+    if not app.path:
+        return finding
+    named = f"adjourn --app={shlex.quote(app.path)} "
+    remedy, statement = (text.replace("adjourn --app=... ", named) for text in (finding.remedy, finding.statement))
+    return attrs.evolve(finding, remedy=remedy, statement=statement)
