@@ -45,3 +45,17 @@ def test_all_workers_serve_no_queue_in_particular() -> None:
     slots = slots_of(workers, queues_by_worker(jobs(1, "news", "news")))
     assert slots == SlotCount(number=5, taken=2)
     assert [each["id"] for each in serving_of(workers, "mail")] == [2]
+
+
+def test_a_worker_that_runs_jobs_apart_has_no_free_slots() -> None:
+    """It takes no others, so its empty slots are none for them; another worker's are."""
+    row = {"id": 4, "name": "w4", "is_alive": True, "queues": None, "running": [1, 2], "details": {"concurrency": 4}}
+    slots = slots_of([{**row, "apart": True}], {}, "mail")
+    assert slots.are_full
+    assert (slots.number, slots.taken, slots.kept) == (4, 2, 2)
+    assert slots.told == "worker w4 runs jobs apart and takes no others"
+    both = slots_of([{**row, "apart": True}, {**row, "id": 5, "name": "w5", "apart": True}], {}, "mail")
+    assert both.told == "2 workers run jobs apart and take no others"
+    more = slots_of([{**row, "apart": True}, {**row, "id": 5, "name": "w5", "apart": False}], {}, "mail")
+    assert not more.are_full
+    assert more.told == "its workers have free slots"

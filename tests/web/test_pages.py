@@ -254,7 +254,7 @@ ALONE = ("no worker", "bad", "no worker that is alive serves it")
         ),
         (
             {"latency": 12.0, "held": [OWN(jobs=1)]},
-            [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")],
+            [("waiting", "warn", "its workers have free slots"), ("limited", "warn", "its limit holds back 1 job")],
         ),
         (
             {"latency": 12.0, "slots": SlotCount(number=4, taken=4), "held": [OWN(jobs=2)]},

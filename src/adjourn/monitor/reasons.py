@@ -88,6 +88,5 @@ def why_late(slots: SlotCount, held: Sequence[Held], *, is_served: bool) -> str:
     """
     if not is_served:
         return ""
-    if slots.are_full or not held:
-        return slots.told
-    return ""
+    # A job that is ready has passed its limits, so what they hold back is never why it waits.
+    return slots.told

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.wording import shown, verb
+from adjourn._domain.wording import counted, shown, verb
 
 Row = Mapping[str, Any]
 
@@ -25,16 +25,22 @@ class SlotCount:
         In how many of them a job runs.
     others
         How many jobs of other queues these workers have, by queue.
+    kept
+        How many are kept empty, because their workers run jobs apart from others.
+    apart
+        The names of these workers.
     """
 
     number: int = 0
     taken: int = 0
     others: Counter[str] = attrs.field(factory=Counter)
+    kept: int = 0
+    apart: tuple[str, ...] = ()
 
     @property
     def are_full(self) -> bool:
         """Whether no job can begin."""
-        return self.taken >= self.number > 0
+        return self.taken + self.kept >= self.number > 0
 
     @property
     def told(self) -> str:
@@ -43,8 +49,17 @@ class SlotCount:
             return "its workers have not said yet how many slots they have"
         if not self.are_full:
             return "its workers have free slots"
+        if self.kept:
+            return self._by_apart()
         slots = f"all {self.number:,} slots" if self.number > 1 else "the one slot"
         return f"{slots} of its workers {verb(self.number, 'is', 'are')} busy{self._by_others()}"
+
+    def _by_apart(self) -> str:
+        if len(self.apart) == 1:
+            text = f"worker {shown(self.apart[0])} runs jobs apart and takes no others"
+        else:
+            text = f"{counted(len(self.apart), 'worker')} run jobs apart and take no others"
+        return text
 
     def _by_others(self) -> str:
         if not self.others:
@@ -77,12 +92,15 @@ def slots_of(workers: Iterable[Row], working: Mapping[int, Sequence[str]], queue
     """
     serving = serving_of(workers, queue)
     known = [worker for worker in serving if number_of(worker)]
+    apart = [worker for worker in known if worker.get("apart")]
     return SlotCount(
         number=sum(number_of(worker) or 0 for worker in known),
         taken=sum(taken_of(worker, len(working.get(worker["id"], ()))) for worker in known),
         others=Counter(
             name for worker in serving for name in working.get(worker["id"], ()) if queue not in (None, name)
         ),
+        kept=sum((number_of(worker) or 0) - taken_of(worker, len(working.get(worker["id"], ()))) for worker in apart),
+        apart=tuple(worker["name"] or str(worker["id"]) for worker in apart),
     )
 
 

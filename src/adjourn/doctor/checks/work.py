@@ -169,13 +169,13 @@ def _why_late(patient: Patient, queue: str) -> tuple[str, str]:
     slots = slots_of(crew, queues_by_worker(working), queue)
     held = held_back(patient.rows("limits")).get(queue, ())
     told = "; ".join(filter(None, (why_late(slots, held, is_served=True), told_held(held))))
+    if slots.kept and slots.are_full:
+        return told, "Start another worker for this queue, or wait until the jobs that run apart have ended."
     if slots.are_full:
         return told, "Start more workers for this queue, or raise their concurrency."
-    if held:
-        return told, "Raise the limit if its jobs may run; more workers would not help."
     return (
         told,
-        "See what keeps them: a limit, a worker that hangs, or a database that is slow. More workers would not help.",
+        "See what keeps them: a worker that hangs, or a database that is slow. More workers would not help.",
     )
 
 
