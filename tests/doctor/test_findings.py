@@ -319,7 +319,7 @@ def test_a_job_that_runs_for_much_longer_than_its_task_does_is_told(
         assert finding.statement.startswith("adjourn --app=... shell abort ")
 
 
-def test_a_limit_of_a_task_is_why_jobs_of_a_queue_wait(app: adjourn.App, execute: Execute) -> None:
+def test_a_limit_is_told_besides_and_is_not_why_a_ready_job_waits(app: adjourn.App, execute: Execute) -> None:
     lives(execute, queues="null")
     execute("update adjourn.adjourn_workers set details = '{\"concurrency\": 2}'")
     with app.open():
@@ -330,8 +330,17 @@ def test_a_limit_of_a_task_is_why_jobs_of_a_queue_wait(app: adjourn.App, execute
     gate = "(select id from adjourn.adjourn_limits where name = 'send')"
     stores(execute, hold=7, columns=", gate_id", values=f", {gate}", age=60)
     (finding,) = found(app, "jobs", Level.CRITICAL)
-    assert finding.text.endswith("the limit of task send holds back 1 job")
-    assert finding.remedy.startswith("Raise the limit")
+    assert finding.text.endswith("its workers have free slots; the limit of task send holds back 1 job")
+    assert "limit" not in finding.remedy
+
+
+def test_a_worker_that_runs_jobs_apart_is_why_jobs_wait(app: adjourn.App, execute: Execute) -> None:
+    lives(execute, queues="null")
+    execute("update adjourn.adjourn_workers set name = 'w4', apart = true, details = '{\"concurrency\": 2}'")
+    stores(execute, age=700)
+    (finding,) = found(app, "jobs", Level.CRITICAL)
+    assert finding.text.endswith("worker w4 runs jobs apart and takes no others")
+    assert finding.remedy.startswith("Start another worker")
 
 
 def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjourn.App, execute: Execute) -> None:
