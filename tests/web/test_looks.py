@@ -156,3 +156,17 @@ def test_what_the_doctor_said_has_its_age(app: adjourn.App, client: TestClient) 
         lambda: "What the doctor says workers" in text_of(client.get("/").text) or "Looked at" in client.get("/").text
     )
     assert re.search(r"All checks, and what to do Looked at [\d.]+ m?s ago", text_of(client.get("/").text))
+
+
+def test_a_heartbeat_that_is_late_and_jobs_that_run_apart_are_told(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    observer.execute(
+        "insert into adjourn.adjourn_workers (name, hungry, running, last_heartbeat_at, expires_at, apart) values "
+        "('late', false, '{}', now() - interval '16 s', now() + interval '14 s', false), "
+        "('apart', false, '{}', now(), now() + interval '30 s', true)"
+    )
+    assert "Workers 2 1 heartbeat late" in text_of(client.get("/").text)
+    told = text_of(client.get("/workers").text)
+    assert re.search(r"late [^.]*heartbeat is late", told), told
+    assert re.search(r"apart [^.]*runs jobs apart", told), told

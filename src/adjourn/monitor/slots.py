@@ -113,6 +113,11 @@ def serving_of(workers: Iterable[Row], queue: str | None = None) -> Sequence[Row
     ]
 
 
+def is_late(worker: Row) -> bool:
+    """Return whether a worker that counts as alive has sent no heartbeat for half of the time after which it does not any more."""
+    return bool(worker["is_alive"] and worker["silence"] > worker["patience"] / 2)
+
+
 def number_of(worker: Row) -> int | None:
     """Return how many slots a worker has; None if it has not said it yet."""
     number = (worker["details"] or {}).get("concurrency")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
+from adjourn.monitor.slots import is_late, queues_by_worker, serving_of, slots_of
 from adjourn.web import figures
 from adjourn.web.page import Page, View
 from adjourn.web.trends import trend
@@ -28,6 +28,7 @@ def show(view: View) -> dict[str, Any]:
         "held": sum(limit["waiting"] for limit in view.feed("limits")),
         "crew": crew,
         "alive": len(serving_of(crew)),
+        "late": sum(is_late(worker) for worker in crew),
         "slots": slots_of(crew, queues_by_worker(view.feed("working"))),
         "working": view.feed("working"),
         "waits": figures.waits(view),

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn.monitor.slots import taken_of
+from adjourn.monitor.slots import is_late, taken_of
 from adjourn.web.page import Page, View
-
-SILENT = 30.0
-"""A heartbeat that is so many seconds old is told in red."""
-
 
 _TOLD = ("host", "pid", "version", "python", "concurrency", "buffered", "outbox", "rss")
 """What the page shows of a worker's details. One that has registered and sent no heartbeat has none."""
@@ -25,6 +21,7 @@ def show(view: View) -> dict[str, Any]:
             **worker,
             "details": dict.fromkeys(_TOLD) | (worker["details"] or {}),
             "jobs": jobs.get(worker["id"], []),
+            "is_late": is_late(worker),
             "told": taken_of(worker, len(jobs.get(worker["id"], ()))),
         }
         for worker in view.feed("crew")
@@ -34,7 +31,6 @@ def show(view: View) -> dict[str, Any]:
         "workers": workers,
         "silent": sum(not worker["is_alive"] for worker in workers),
         "versions": sorted({each["details"]["version"] for each in workers if each["details"]["version"]}),
-        "late": SILENT,
         "reading": view.reading("crew"),
     }
 
