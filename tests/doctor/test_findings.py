@@ -442,6 +442,24 @@ def test_who_waits_in_a_copy_of_the_database_is_not_told(app: adjourn.App, addre
         assert found(app, "waits", Level.OK, AT_ONCE)
 
 
+def test_a_schedule_whose_last_job_waits_is_not_on_time(app: adjourn.App, execute: Execute) -> None:
+    @app.periodic(cron="* * * * *")
+    @app.task(name="report")
+    def report(timestamp: int) -> None:
+        """Do nothing."""
+
+    stores(execute, age=540)
+    execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values "
+        "('report', '', '* * * * *', 'UTC', now(), (select max(id) from adjourn.adjourn_jobs))"
+    )
+    (finding,) = found(app, "schedules", Level.WARN)
+    assert finding.text.startswith("The last job of")
+    assert finding.text.endswith("could have run for 9 min")
+    execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '50 s'")
+    assert found(app, "schedules", Level.OK)[0].text == "1 schedule is on time"
+
+
 def test_an_overdue_tick_and_a_schedule_that_nobody_has_are_named(app: adjourn.App, execute: Execute) -> None:
     @app.periodic(cron="*/10 * * * *")
     @app.task(name="report")

@@ -99,7 +99,7 @@ def test_a_worker_whose_heartbeat_is_late_is_not_said_to_be_well(
 ) -> None:
     app.job_manager.workers.register_worker("w", None, 600)
     assert "heartbeat is late" not in client.get("/workers").text
-    observer.execute("update adjourn.adjourn_workers set last_heartbeat_at = now() - interval '40 s'")
+    observer.execute("update adjourn.adjourn_workers set last_heartbeat_at = now() - interval '700 s'")
     app.job_manager.workers.register_worker("other", None, 600)
     with TestClient(client.app) as again:
         again.app.state.site.collector.forget("crew")  # type: ignore[attr-defined]
@@ -170,3 +170,19 @@ def test_a_heartbeat_that_is_late_and_jobs_that_run_apart_are_told(
     told = text_of(client.get("/workers").text)
     assert re.search(r"late [^.]*heartbeat is late", told), told
     assert re.search(r"apart [^.]*runs jobs apart", told), told
+
+
+def test_a_schedule_whose_last_job_waits_is_not_on_time(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job = app.tasks["send"].defer()
+    observer.execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values "
+        "('send', '', '* * * * *', 'UTC', now(), %s)",
+        (job,),
+    )
+    assert "on time" in text_of(client.get("/schedules").text)
+    observer.execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '9 min'")
+    told = text_of(client.get("/schedules").text)
+    assert "its job waits 9 min" in told
+    assert "on time" not in told

@@ -338,6 +338,13 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
                 "next one back.",
                 f"adjourn --app=... shell list_jobs task={shlex.quote(row['task'])} status=todo",
             )
+        elif (row["job_waits"] or 0.0) > max(min(interval, 600.0), 60.0):
+            found = True
+            yield warn(
+                f"The last job of {what} could have run for {span(row['job_waits'])}",
+                "See why the jobs of its queue wait: the check jobs. While it waits with its queueing lock, ticks are left out.",
+                f"adjourn --app=... shell list_jobs task={shlex.quote(row['task'])} status=todo",
+            )
     if not found:
         yield ok(
             f"{counted(len(rows), 'schedule')} {verb(len(rows), 'is', 'are')} on time"

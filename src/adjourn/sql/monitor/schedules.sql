@@ -4,6 +4,8 @@ select s.task_name as task, s.periodic_id, s.cron, s.timezone, extract(epoch fro
        s.last_job_id, extract(epoch from s.seen_at)::double precision as seen, extract(epoch from now())::double precision as now,
        extract(epoch from s.paused_at)::double precision as paused_at, extract(epoch from s.pause_ends_at)::double precision as pause_ends_at,
        s.paused_by, s.pause_reason,
+       (select extract(epoch from now() - greatest(j.enqueued_at, j.scheduled_at))::double precision from @schema.adjourn_jobs j
+        where j.id = s.last_job_id and j.worker_id is null) as job_waits,
        coalesce(
            (select case when j.worker_id is null then 'todo' else 'doing' end from @schema.adjourn_jobs j where j.id = s.last_job_id),
            (select f.status from @schema.adjourn_finished_jobs f
