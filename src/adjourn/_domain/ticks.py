@@ -10,6 +10,9 @@ import attrs
 from adjourn._domain.cron import next_tick
 from adjourn._domain.jobs import Job
 
+OVERDUE = 60.0
+"""Seconds after which a tick that nobody has deferred is overdue: workers look for ticks more often."""
+
 
 class TickOutcome(enum.StrEnum):
     """What became of a tick."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from adjourn._domain.cron import Cron
+from adjourn._domain.ticks import OVERDUE
 from adjourn._domain.wording import counted, shown, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
@@ -330,7 +331,7 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
             continue
         first = cron.next(datetime.datetime.fromtimestamp(row["last_tick"], datetime.UTC))
         overdue, interval = (now - first).total_seconds(), (cron.next(first) - first).total_seconds()
-        if overdue > max(2 * interval, 120.0):
+        if overdue > OVERDUE:
             found = True
             yield (critical if overdue > max(5 * interval, 600.0) else warn)(
                 f"The tick of {what} is overdue by {span(overdue)}",
@@ -338,7 +339,7 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
                 "next one back.",
                 f"adjourn --app=... shell list_jobs task={shlex.quote(row['task'])} status=todo",
             )
-        elif (row["job_waits"] or 0.0) > max(min(interval, 600.0), 60.0):
+        elif (row["job_waits"] or 0.0) > max(min(interval, 600.0), OVERDUE):
             found = True
             yield warn(
                 f"The last job of {what} could have run for {span(row['job_waits'])}",

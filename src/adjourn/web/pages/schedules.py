@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from adjourn._domain.cron import Cron
+from adjourn._domain.ticks import OVERDUE
 from adjourn.exceptions import AlreadyEnqueued, InvalidOption
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.pausing import told_waits
@@ -14,8 +15,6 @@ from adjourn.web.problems import Conflict, NotFound
 from adjourn.web.words import cron_in_words
 
 TICKS = 5
-LATE = 60.0
-"""A tick is overdue if so many seconds have passed since then."""
 
 
 def show(view: View) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def show(view: View) -> dict[str, Any]:
             {
                 **row,
                 "next": _ticks(row["cron"], row["timezone"], now, TICKS),
-                "late": late if late > LATE else None,
+                "late": late if late > OVERDUE else None,
                 "is_readable": due is not None,
                 "words": cron_in_words(row["cron"]) if due is not None else None,
                 "is_known": (row["task"], row["periodic_id"]) in known,
