@@ -259,6 +259,24 @@ def test_jobs_that_are_paused_have_no_latency(backlog: psycopg.Connection, scope
     assert latency(backlog) == 10
 
 
+@pytest.mark.parametrize("lately", ["ready_at = now()", "scheduled_at = now()"])
+def test_jobs_that_could_run_only_lately_hide_no_older_ones(backlog: psycopg.Connection, lately: str) -> None:
+    store(backlog, number=40)
+    store(backlog, "sms")
+    aged(backlog, 10)
+    # Those that were run again stay before those that have waited ever since.
+    backlog.execute(
+        f"update adjourn.adjourn_jobs set {lately} where queue = 'mail' and id < (select max(id) - 1 from adjourn.adjourn_jobs)".encode()
+    )
+    assert [latency(backlog, each) for each in ("'{mail}'", "'{sms}'", "")] == [10, 10, 10]
+    # One of a paused task does not count, wherever it stands.
+    backlog.execute(
+        "update adjourn.adjourn_jobs set task_name = 'other' where queue = 'mail' and ready_at is null and scheduled_at is null"
+    )
+    backlog.execute("insert into adjourn.adjourn_pauses (scope, name) values ('task', 'other')")
+    assert latency(backlog, "'{mail}'") == 0
+
+
 @pytest.mark.parametrize(
     "note",
     [

@@ -131,7 +131,7 @@ class Events:
                 if each.when is None or each.when():
                     return True
             except RAISED as error:
-                _report(kind, error)
+                report(f"A subscriber to {kind.__name__}", error)
         return False
 
     def emit(self, event: Event) -> None:
@@ -142,7 +142,7 @@ class Events:
                 if each.when is None or each.when():
                     each.subscriber(event)
             except RAISED as error:  # subscribers are user code, whose errors must not harm a job
-                _report(kind, error)
+                report(f"A subscriber to {kind.__name__}", error)
 
     def _find(self, kind: type[Event]) -> tuple[_Subscription, ...]:
         inherited = () if self._parent is None else self._parent._found[kind]
@@ -162,9 +162,17 @@ class Events:
             child._forget()
 
 
-def _report(kind: type[Event], error: BaseException) -> None:
-    """Report what a subscriber raised, as text, because the objects involved may not be printable."""
-    message = f"A subscriber to {kind.__name__} raised {type(error).__name__}. {_traceback(error)}"
+def report(who: str, error: BaseException) -> None:
+    """Report what somebody raised who was told of something, as text, because the objects involved may not be printable.
+
+    Parameters
+    ----------
+    who
+        Who raised it: ``"A subscriber to JobEnded"``.
+    error
+        The error.
+    """
+    message = f"{who} raised {type(error).__name__}. {_traceback(error)}"
     try:
         asyncio.get_running_loop().call_exception_handler({"message": message})
     except RuntimeError:  # there is no loop here

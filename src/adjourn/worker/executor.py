@@ -380,12 +380,12 @@ class Executor:
         outcome, kind, facts = verdict
         if self.tally is not None:
             self.tally.add(job, kind, duration)
-        for recorder in self._recorders:
-            recorder.end(job, kind, duration)
         try:
+            for recorder in self._recorders:
+                recorder.end(job, kind, duration)
             if self._events.wants(kind):
                 self._emit(kind, run, duration=duration, **facts)
-        finally:  # a subscriber may end the program
+        finally:  # a subscriber, or a signal while runs are counted, may end the program
             self._on_end(job, outcome)
 
     # Contexts for runs, and events about them

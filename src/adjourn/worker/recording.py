@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from adjourn._domain.claimed import ClaimedJob
+from adjourn._runtime import forks
 from adjourn.events import JobEnded
+from adjourn.events.subscriptions import RAISED, report
 from adjourn.worker.tally import EndedRun
 
 BLOCK = 1024
@@ -31,11 +33,17 @@ class Recorder:
     Parameters
     ----------
     told
-        Called with them, in whichever thread: one call at a time.
+        Called with them, in whichever thread: one call at a time. What it raises is reported, and harms nobody; it is told of these
+        runs no more, as it may have counted some of them.
     """
 
     def __init__(self, told: Told) -> None:
         self._told = told
+        self.renew_locks()
+        forks.watch(self)
+
+    def renew_locks(self) -> None:
+        """Begin with nothing. In a forked child, what was noted is the parent's to tell, and its loop's timers do not exist."""
         self._telling = threading.Lock()
         self._began: deque[ClaimedJob] = deque()
         self._ended: deque[EndedRun] = deque()
@@ -65,7 +73,10 @@ class Recorder:
         with self._telling:
             began, ended = _taken(self._began), _taken(self._ended)
             if began or ended:
-                self._told(began, ended)
+                try:
+                    self._told(began, ended)
+                except RAISED as error:  # a full disk, for one, must not harm the job that has just ended
+                    report("What counts runs", error)
 
     def leave(self) -> None:
         """Tell of what was noted, since the event loop of a worker is about to end."""

@@ -47,16 +47,31 @@ begin
         from (select * from pair limit 1000) few;
     end if;
     select min(late.since) into v_since from (
-        select greatest(first.enqueued_at, first.scheduled_at, first.ready_at) as since
+        select each.since
         from unnest(v_pairs.queues, v_pairs.priorities) pair(queue, priority) cross join lateral (
             -- Those that run stay in the index, before the first that does not.
-            select few.* from (
+            select greatest(few.enqueued_at, few.scheduled_at, few.ready_at) as since, num_nonnulls(few.scheduled_at, few.ready_at) > 0 as is_later
+            from (
                 select j.worker_id, j.task_name, j.enqueued_at, j.scheduled_at, j.ready_at from @schema.adjourn_jobs j
                 where j.hold = @ready and j.queue >= pair.queue and j.queue <= pair.queue and j.priority = pair.priority
                 order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 10000
             ) few
             where few.worker_id is null and few.task_name <> all(v_paused_tasks) limit 1
         ) first
+        cross join lateral (
+            select first.since
+            union all
+            -- One that was run again, or was due later, may hide some behind it that have waited for longer: see monitor/latency.sql.
+            select min(greatest(near.enqueued_at, near.scheduled_at, near.ready_at)) from (
+                select next.enqueued_at, next.scheduled_at, next.ready_at from (
+                    select j.worker_id, j.task_name, j.enqueued_at, j.scheduled_at, j.ready_at from @schema.adjourn_jobs j
+                    where j.hold = @ready and j.queue >= pair.queue and j.queue <= pair.queue and j.priority = pair.priority
+                    order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 10000
+                ) next
+                where next.worker_id is null and next.task_name <> all(v_paused_tasks) limit 100
+            ) near
+            where first.is_later
+        ) each
         where pair.queue <> all(v_paused)
         union all
         select few.scheduled_at from (

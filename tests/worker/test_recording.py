@@ -1,0 +1,80 @@
+"""What counts runs many at a time harms no job, whatever becomes of it, and a forked child begins with nothing."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import adjourn
+from adjourn.worker import recording
+from adjourn.worker.recording import Recorder, record
+from support.bench import Bench
+
+
+def refuse(began: Sequence[Any], ended: Sequence[Any]) -> None:
+    raise OSError("No space left on device")
+
+
+@pytest.mark.parametrize("block", [1, 1024], ids=["at each end", "in time"])
+async def test_what_counts_runs_and_fails_keeps_no_outcome_from_being_stored(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, block: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recording, "BLOCK", block)
+    counted: list[Any] = []
+    ends = [record(app, refuse)[1], record(app, lambda _, ended: counted.extend(ended))[1]]
+
+    @app.task(name="work")
+    async def work() -> None: ...
+
+    @app.task(name="in_thread")
+    def in_thread() -> None: ...
+
+    ids = [*await work.batch_defer_async({}, {}, {}), await in_thread.defer_async()]
+    await bench.drain(concurrency=2)
+    assert [(await bench.job(each)).attempts for each in ids] == [1] * 4
+    assert {await bench.status(each) for each in ids} == {"succeeded"}
+    assert len(counted) == 4, "who counts as well is told, too"
+    assert "No space left on device" in caplog.text
+    for end in ends:
+        end()  # this tells of the rest, and does not raise either
+
+
+def test_a_scrape_is_told_of_what_fails_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    recorder = Recorder(refuse)
+    recorder._ended.append((None, None, 0.0))  # type: ignore[arg-type]
+    recorder.tell()
+    assert "No space left on device" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_tells_of_no_run_of_its_parent_and_waits_for_none_of_its_locks() -> None:
+    told: list[int] = []
+    recorder = Recorder(lambda began, ended: told.append(len(ended)))
+    recorder._ended.append((None, None, 0.0))  # type: ignore[arg-type]
+    recorder._is_awaited = True  # by a timer of a loop that does not turn in the child
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with recorder._telling:
+            held.set()
+            go.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    child = os.fork()
+    if not child:
+        is_free = recorder._telling.acquire(timeout=2)
+        if is_free:
+            recorder._telling.release()
+            recorder.tell()
+        os._exit(0 if is_free and not told and not recorder._is_awaited else 1)
+    go.set()
+    holder.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    recorder.tell()
+    assert told == [1], "the parent tells of its own"
