@@ -61,7 +61,7 @@ class Reader:
         self._rollback, self._commit = statements["rollback"], statements["commit"]
         with connecting_as(name.removeprefix("adjourn ") or folder):
             self.session: SyncSession = app.connector.session()
-        self.is_lost = False
+        self.is_lost: bool = False
 
     def close(self) -> None:
         """Close the connection."""
