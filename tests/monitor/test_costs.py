@@ -201,3 +201,19 @@ def test_jobs_that_could_run_only_lately_hide_no_older_ones_behind_them(filled: 
         connection.execute(f"update adjourn.adjourn_jobs set {younger} where queue = 'q0'".encode())
         assert 4 < latencies(connection)[0]["q0"] < 60
         connection.rollback()
+
+
+def test_nor_do_they_where_every_job_was_due_later(filled: str) -> None:
+    with psycopg.connect(filled) as connection:
+        connection.execute(b"update adjourn.adjourn_jobs set scheduled_at = enqueued_at where queue = 'q0'")
+        first = "select id from adjourn.adjourn_jobs where queue = 'q0' and worker_id is null order by id limit 1"
+        connection.execute(
+            f"update adjourn.adjourn_jobs set priority = 1000, scheduled_at = now() where id = ({first})".encode()
+        )
+        connection.execute(f"update adjourn.adjourn_jobs set priority = 1000 where id in ({first} offset 1)".encode())
+        connection.execute(b"update adjourn.adjourn_jobs set queue = 'other' where queue = 'q0' and priority < 1000")
+        assert latencies(connection)[0]["q0"] > 3500
+        text = reading.queries("doctor", "adjourn")["ready_queues"].text
+        rows = [row for (row,) in connection.execute(f"select facts::json from ({text}) all_of_them".encode(), {})]
+        assert {row["queue"]: row["seconds"] > 3500 for row in rows}["q0"]
+        connection.rollback()

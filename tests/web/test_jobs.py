@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import html
 import json
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,11 +18,14 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.exceptions import ConnectorException
 from adjourn.jobs import Author, Job
 from adjourn.limits import Limit
 from adjourn.web import bulk
+from adjourn.web.database import Database
 from adjourn.web.pages import ACTIONS, searching
 from adjourn.web.pages.noting import DONE
+from adjourn.web.problems import Unavailable
 from support.waiting import until
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -351,6 +356,42 @@ def test_a_retry_in_a_list_leads_back_to_the_list(client: TestClient, failed: li
     assert (done.url.path, "queue=money" in str(done.url.query)) == ("/jobs", True)
     assert f"Job {failed[2]} runs again." in text_of(done.text)
     assert f'data-row="{failed[2]}"' not in done.text
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectorException("gone"), Unavailable("No connection is free.")], ids=["lost", "busy"]
+)
+def test_what_is_done_is_told_as_done_where_nothing_can_be_read_after_it(
+    app: adjourn.App, failed: list[int], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    job = next(iter(app.job_manager.list_jobs(failed[2])))
+    with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as client:
+        client.follow_redirects = False
+        again = form_of(client.get(f"/job?id={job.id}").text, "job.retry")
+        defer = form_of(client.get(f"/task?name={job.task_name}").text, "job.defer")
+        defer |= {"queue": job.queue, "args": json.dumps(job.task_kwargs)}
+        read, acted = Database.rows, Database.changing
+        is_done = False
+
+        @contextlib.contextmanager
+        def changing(self: Database) -> Iterator[Any]:
+            nonlocal is_done
+            with acted(self) as connection:
+                yield connection
+            is_done = True
+
+        def rows(self: Database, *arguments: Any, **parameters: Any) -> Any:
+            if is_done:
+                raise error
+            return read(self, *arguments, **parameters)
+
+        monkeypatch.setattr(Database, "changing", changing)
+        monkeypatch.setattr(Database, "rows", rows)
+        for action, fields in (("job.retry", again), ("job.defer", defer), ("job.defer", defer)):
+            is_done = False
+            assert client.post(f"/do/{action}", data=fields, headers=SAME_SITE).status_code == 303
+    # A form that is sent again, as one does after an error, acts once.
+    assert len([each for each in app.job_manager.list_jobs(task=job.task_name) if each.id > max(failed)]) == 1
 
 
 @pytest.mark.parametrize("scope", ["queue", "task"])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn.worker import recording
+from adjourn.testing import InMemoryConnector
+from adjourn.worker import exposition, recording
 from adjourn.worker.recording import Recorder, record
 from support.bench import Bench
 
@@ -78,3 +79,20 @@ def test_a_forked_child_tells_of_no_run_of_its_parent_and_waits_for_none_of_its_
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     recorder.tell()
     assert told == [1], "the parent tells of its own"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_show_the_workers_of_its_parent() -> None:
+    remove = exposition.add(adjourn.App(connector=InMemoryConnector()), dict)
+    try:
+        assert {} in exposition.numbers()
+        with exposition._adding:  # as if another thread held it
+            child = os.fork()
+            if not child:
+                is_free = exposition._adding.acquire(timeout=2)
+                os._exit(0 if is_free and not exposition.numbers() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        with exposition._adding:
+            exposition._workers = tuple(each for each in exposition._workers if each is not dict)
+    assert callable(remove)

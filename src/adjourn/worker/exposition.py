@@ -74,3 +74,13 @@ def loaded() -> Any:
         return importlib.import_module(_INTEGRATION)  # it is above this module, and may be missing
     except ImportError:
         return None
+
+
+def _disown() -> None:
+    """Have a forked child show no workers of its parent, which do not run there."""
+    global _adding, _workers
+    _adding, _workers = threading.Lock(), ()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown)

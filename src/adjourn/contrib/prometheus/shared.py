@@ -16,6 +16,7 @@ from typing import Any, Literal
 import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
+from adjourn._runtime import forks
 from adjourn.contrib.prometheus.private import observe
 from adjourn.worker import exposition as workers
 from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
@@ -63,7 +64,8 @@ class SharedGauges:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._writing = threading.Lock()
+        self.renew_locks()
+        forks.watch(self)
         self._gauges = [
             (Gauge(name, told, registry=registry, multiprocess_mode=_MODES[together]), key, together)
             for name, told, key, together in GAUGES
@@ -72,6 +74,10 @@ class SharedGauges:
         self._exchanges = Histogram(*EXCHANGES, buckets=EXCHANGE_BOUNDS, registry=registry)
         self._exchanged = Counter(*EXCHANGED, ("direction",), registry=registry)
         self._known: set[tuple[str, str, str]] = set()
+
+    def renew_locks(self) -> None:
+        """Begin with nothing that was counted: in a forked child that is the parent's."""
+        self._writing = threading.Lock()
         self._seen: dict[int, _Seen] = {}
 
     def refresh(self) -> None:

@@ -1,7 +1,7 @@
 -- For how long the first job of each queue and priority could have run that does not: found from one to the next in the index. Those
 -- that run stay in the index, before the first that does not; no more than @counted of each are looked at.
 --   Jobs are in the order in which they were stored. One that was run again, or was due later, could run only since then, and would hide
--- those behind it that have waited for longer. So if the first is such a job, the first that is none counts, too, among the next 100.
+-- those behind it that have waited for longer. So if the first is such a job, the oldest of the first 100 counts.
 with recursive pair as (
     (select j.queue, j.priority from @schema.adjourn_jobs j where j.hold = @ready order by j.queue, j.priority desc limit 1)
     union all
@@ -26,13 +26,13 @@ from chosen cross join lateral (
 cross join lateral (
     select greatest(few.enqueued_at, few.scheduled_at, few.ready_at) as at
     union all
-    (select near.enqueued_at from (
+    select min(greatest(near.enqueued_at, near.scheduled_at, near.ready_at)) from (
         select next.enqueued_at, next.scheduled_at, next.ready_at from (
             select j.worker_id, j.enqueued_at, j.scheduled_at, j.ready_at from @schema.adjourn_jobs j
             where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue and j.priority = chosen.priority
             order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
         ) next where next.worker_id is null limit 100
     ) near
-    where num_nonnulls(few.scheduled_at, few.ready_at) > 0 and num_nonnulls(near.scheduled_at, near.ready_at) = 0 limit 1)
+    where num_nonnulls(few.scheduled_at, few.ready_at) > 0
 ) since
 group by chosen.queue order by 2 desc, 1

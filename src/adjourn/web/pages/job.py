@@ -269,8 +269,12 @@ def _act(view: View, name: str, told: str, change: Change) -> Done:
 
 def _told_waits(view: View, number: int) -> str:
     """Return which pauses keep a job that is to run."""
-    rows = view.database.rows("job", id=number)
-    return told_waits(view, [(row["queue"], row["task_name"]) for row in rows if row["status"] == "todo"])
+
+    def find() -> list[tuple[str, str]]:
+        rows = view.database.rows("job", id=number)
+        return [(row["queue"], row["task_name"]) for row in rows if row["status"] == "todo"]
+
+    return told_waits(view, find)
 
 
 def _next(view: View, number: int, *, is_gone: bool) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import contextlib
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeAlias
 
 from adjourn._domain.checks import LONGEST_REASON
 from adjourn._domain.pauses import told_pauses
 from adjourn._domain.wording import span
+from adjourn.exceptions import ConnectorException
 from adjourn.types import Row
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import Action, Done, View
-from adjourn.web.problems import Conflict
+from adjourn.web.problems import Conflict, Unavailable
 
 Scope: TypeAlias = Literal["queue", "task"]
 
@@ -66,17 +68,22 @@ def pauses_of(rows: Iterable[Row], queues: Collection[str], tasks: Collection[st
     return [row for row in rows if row["name"] in (queues if row["scope"] == "queue" else tasks)]
 
 
-def told_waits(view: View, jobs: Collection[tuple[str, str]]) -> str:
+def told_waits(view: View, find: Callable[[], Collection[tuple[str, str]]]) -> str:
     """Return which pauses keep jobs that were stored just now or are to run, each in a sentence after a space; empty if none does.
+
+    It is empty, too, if nothing can be read: what was asked for is done already, and an error would have it done again.
 
     Parameters
     ----------
-    jobs
-        The queue and the task of each.
+    find
+        Returns the queue and the task of each; it may read.
     """
-    queues, tasks = {queue for queue, _ in jobs}, {task for _, task in jobs}
-    pauses = pauses_of(view.database.rows("pauses"), queues, tasks)
-    return told_pauses((row["scope"], row["name"], row["ends_at"] is not None) for row in pauses)
+    with contextlib.suppress(ConnectorException, Unavailable):
+        jobs = find()
+        queues, tasks = {queue for queue, _ in jobs}, {task for _, task in jobs}
+        pauses = pauses_of(view.database.rows("pauses"), queues, tasks)
+        return told_pauses((row["scope"], row["name"], row["ends_at"] is not None) for row in pauses)
+    return ""
 
 
 def _refuse_paused(view: View, scope: Scope, name: str) -> None:

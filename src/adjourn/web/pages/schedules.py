@@ -75,7 +75,7 @@ def run(view: View) -> Done:
             )
     except AlreadyEnqueued as error:
         raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
-    waits = told_waits(view, [(deferrer.job.queue, deferrer.job.task_name)])
+    waits = told_waits(view, lambda: [(deferrer.job.queue, deferrer.job.task_name)])
     return Done(f"Job {job_id} of {task} is stored.{waits}", view.url("schedules"))
 
 

@@ -80,7 +80,7 @@ def defer(view: View) -> Done:
         raise BadInput("job", f"{error} Nothing was stored.") from error
     except AlreadyEnqueued as error:
         raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
-    return Done(told + told_waits(view, [(job.queue, job.task_name)]), view.url("job", id=job.id))
+    return Done(told + told_waits(view, lambda: [(job.queue, job.task_name)]), view.url("job", id=job.id))
 
 
 def _arguments(text: str) -> JSONDict:
