@@ -51,7 +51,7 @@ async def test_headers_go_with_a_job_through_all_its_attempts_into_the_history_a
     job = await claim_async(manager, worker, HandedBack.of(job))
     assert job.headers == HEADERS
     await manager.unregister_worker_async(worker)
-    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert (await manager.rescue_async(5, 0)).counts == (1, 0)
     worker = await manager.register_worker_async("two", None, 60)
     job = await claim_async(manager, worker)
     assert (job.attempts, job.headers) == (2, HEADERS)
@@ -60,7 +60,7 @@ async def test_headers_go_with_a_job_through_all_its_attempts_into_the_history_a
     assert (ended.status, ended.headers) == ("failed", HEADERS)
     await app.job_manager.retry_job_by_id_async(job.id or 0)
     assert (await claim_async(manager, worker)).headers == HEADERS
-    assert await manager.rescue_async(1, 0) == (0, 0)
+    assert (await manager.rescue_async(1, 0)).counts == (0, 0)
     await manager.unregister_worker_async(worker)
     await manager.rescue_async(1, 0)
     (lost,) = await app.job_manager.list_jobs_async()

@@ -93,7 +93,7 @@ async def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_ba
     other = await manager.register_worker_async("two", None, 60)
     await manager.heartbeat_async(other, 60)
     assert (await manager.heartbeat_async(other, 60)).expired is True
-    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert (await manager.rescue_async(5, 0)).counts == (1, 0)
     assert (await manager.heartbeat_async(other, 60)).expired is False
     assert (await manager.heartbeat_async(worker, 60)).alive is False
     assert (await claim_async(manager, worker, 0, (ended(held),))).refused == {held.id}
@@ -120,7 +120,7 @@ async def test_a_worker_that_leaves_with_jobs_is_dead_until_they_are_rescued(
     other = await manager.register_worker_async("two", None, 60)
     assert (await manager.heartbeat_async(worker, 60)).alive is False
     assert (await manager.heartbeat_async(other, 60)).expired is True
-    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert (await manager.rescue_async(5, 0)).counts == (1, 0)
     assert (await manager.heartbeat_async(other, 60)).expired is False
     assert [job.id for job in (await claim_async(manager, other)).jobs] == [held.id]
 
@@ -172,9 +172,9 @@ async def test_nobody_is_declared_dead_just_after_the_server_has_started(
     await manager.session.execute_async(
         Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
     )
-    assert await manager.rescue_async(5, 10**6) == (0, 0)
+    assert (await manager.rescue_async(5, 10**6)).counts == (0, 0)
     assert (await manager.heartbeat_async(worker, 60)).alive is True
-    assert await manager.rescue_async(5, 0) == (0, 0)
+    assert (await manager.rescue_async(5, 0)).counts == (0, 0)
 
 
 async def test_the_first_worker_that_is_back_after_an_outage_leaves_the_others_a_heartbeat_to_come_back(
@@ -544,7 +544,7 @@ async def test_a_job_that_has_lost_too_many_workers_names_the_last_and_its_times
     (job,) = (await claim_async(manager, worker)).jobs
     dead = Statement("dead", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
     await manager.session.execute_async(dead)
-    assert await manager.rescue_async(1, 0) == (0, 1)
+    assert (await manager.rescue_async(1, 0)).counts == (0, 1)
     (lost,) = await app.job_manager.list_jobs_async(id=job.id)
     (error,) = lost.errors
     assert error["exception"] == "adjourn.exceptions.WorkerLost"

@@ -52,7 +52,7 @@ def test_headers_go_with_a_job_through_all_its_attempts_into_the_history_and_bac
     job = claim(manager, worker, HandedBack.of(job))
     assert job.headers == HEADERS
     manager.unregister_worker(worker)
-    assert manager.rescue(5, 0) == (1, 0)
+    assert manager.rescue(5, 0).counts == (1, 0)
     worker = manager.register_worker("two", None, 60)
     job = claim(manager, worker)
     assert (job.attempts, job.headers) == (2, HEADERS)
@@ -61,7 +61,7 @@ def test_headers_go_with_a_job_through_all_its_attempts_into_the_history_and_bac
     assert (ended.status, ended.headers) == ("failed", HEADERS)
     app.job_manager.retry_job_by_id(job.id or 0)
     assert claim(manager, worker).headers == HEADERS
-    assert manager.rescue(1, 0) == (0, 0)
+    assert manager.rescue(1, 0).counts == (0, 0)
     manager.unregister_worker(worker)
     manager.rescue(1, 0)
     (lost,) = app.job_manager.list_jobs()

@@ -90,7 +90,7 @@ def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_back(
     other = manager.register_worker("two", None, 60)
     manager.heartbeat(other, 60)
     assert manager.heartbeat(other, 60).expired is True
-    assert manager.rescue(5, 0) == (1, 0)
+    assert manager.rescue(5, 0).counts == (1, 0)
     assert manager.heartbeat(other, 60).expired is False
     assert manager.heartbeat(worker, 60).alive is False
     assert claim(manager, worker, 0, (ended(held),)).refused == {held.id}
@@ -117,7 +117,7 @@ def test_a_worker_that_leaves_with_jobs_is_dead_until_they_are_rescued(
     other = manager.register_worker("two", None, 60)
     assert manager.heartbeat(worker, 60).alive is False
     assert manager.heartbeat(other, 60).expired is True
-    assert manager.rescue(5, 0) == (1, 0)
+    assert manager.rescue(5, 0).counts == (1, 0)
     assert manager.heartbeat(other, 60).expired is False
     assert [job.id for job in claim(manager, other).jobs] == [held.id]
 
@@ -169,9 +169,9 @@ def test_nobody_is_declared_dead_just_after_the_server_has_started(
     manager.session.execute(
         Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
     )
-    assert manager.rescue(5, 10**6) == (0, 0)
+    assert manager.rescue(5, 10**6).counts == (0, 0)
     assert manager.heartbeat(worker, 60).alive is True
-    assert manager.rescue(5, 0) == (0, 0)
+    assert manager.rescue(5, 0).counts == (0, 0)
 
 
 def test_the_first_worker_that_is_back_after_an_outage_leaves_the_others_a_heartbeat_to_come_back(
@@ -531,7 +531,7 @@ def test_a_job_that_has_lost_too_many_workers_names_the_last_and_its_times(
     (job,) = claim(manager, worker).jobs
     dead = Statement("dead", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
     manager.session.execute(dead)
-    assert manager.rescue(1, 0) == (0, 1)
+    assert manager.rescue(1, 0).counts == (0, 1)
     (lost,) = app.job_manager.list_jobs(id=job.id)
     (error,) = lost.errors
     assert error["exception"] == "adjourn.exceptions.WorkerLost"

@@ -192,7 +192,7 @@ def test_jobs_go_on_at_a_subscriber_once_its_sequences_are_raised(published: str
         with new.open():
             last = new.tasks["note"].configure(lock="one").defer(number=15)
             with contextlib.closing(new.connector.session()) as session:
-                assert SyncWorkerManager(session, new.connector.json_loads).rescue(5, 0) == (1, 0)
+                assert SyncWorkerManager(session, new.connector.json_loads).rescue(5, 0).counts == (1, 0)
             new.run_worker(wait=False)
             assert new.job_manager.get_job_status(begun) is Status.SUCCEEDED
             assert new.job_manager.get_job_status(last) is Status.SUCCEEDED

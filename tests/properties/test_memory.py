@@ -711,7 +711,12 @@ class Databases(RuleBasedStateMachine):
 
     @rule(max_losses=st.integers(1, 5), grace=st.sampled_from([0, 0, 10**8]))
     def rescue(self, max_losses: int, grace: float) -> None:
-        self.both(lambda side: side.worker.rescue(max_losses, grace))
+        def ask(side: Side) -> Any:
+            done = side.worker.rescue(max_losses, grace)
+            rescued, failed = map(side.told_numbers, (done.rescued_ids, done.failed_ids))
+            return done.counts, done.dead_workers, done.worker_names, rescued, failed
+
+        self.both(ask)
 
     @rule(max_losses=st.integers(2, 5), timeout=st.sampled_from([60, 100_000]))
     def lose_every_worker(self, max_losses: int, timeout: float) -> None:

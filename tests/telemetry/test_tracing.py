@@ -97,7 +97,7 @@ async def rescued(app: adjourn.App, bench: Bench, spans: Spans) -> None:
     assert await manager.fetch_job_async(queues=None, worker_id=worker) is not None
     await manager.unregister_worker_async(worker)
     session = await app.connector.session_async()
-    assert await AsyncWorkerManager(session, app.connector.json_loads).rescue_async(5, 0) == (1, 0)
+    assert (await AsyncWorkerManager(session, app.connector.json_loads).rescue_async(5, 0)).counts == (1, 0)
     await bench.drain()
 
 

@@ -19,11 +19,17 @@ WORKER: Any = SimpleNamespace(id=1, name="w", queues=None, started_at=None, iden
 ONE_OF_MANY = re.compile(r"\b1 (?:\w+ )?(?:jobs|outcomes|slots|weeks|workers)\b")
 
 
+def rescue(**fields: Any) -> jobs.JobsRescued:
+    """The event of a rescue, of which only these fields matter."""
+    fields = {"rescued": 0, "failed": 0, "max_losses": 5, "dead_workers": 1, "worker_names": ("w2",), **fields}
+    return jobs.JobsRescued(**{"rescued_ids": (), "failed_ids": (), **fields})
+
+
 def events(number: int) -> list[Event]:
     """Events that tell of so many things."""
     error = ConnectorException("gone")
     return [
-        jobs.JobsRescued(rescued=number, failed=number, max_losses=number),
+        rescue(rescued=number, failed=number, max_losses=number, dead_workers=number),
         workers.WorkerStarted(worker=WORKER, concurrency=number),
         workers.WorkerDeclaredDead(worker=WORKER, silence=30, given_up=number),
         workers.SlotsLost(worker=WORKER, slots=number, duration=60, ends_after=None),
@@ -51,8 +57,20 @@ def test_a_record_counts_one_and_several(place: int, caplog: pytest.LogCaptureFi
 
 
 def test_nothing_is_said_of_jobs_that_did_not_fail(caplog: pytest.LogCaptureFixture) -> None:
-    message = told(jobs.JobsRescued(rescued=1, failed=0, max_losses=5), caplog)
-    assert message == "Rescued 1 job of workers without heartbeats"
+    message = told(rescue(rescued=1, rescued_ids=(7,)), caplog)
+    assert message == "Rescued 1 job of 1 worker without heartbeats ('w2'): 7"
+
+
+def test_a_rescue_names_the_jobs_that_failed(caplog: pytest.LogCaptureFixture) -> None:
+    message = told(rescue(failed=1, failed_ids=(9,)), caplog)
+    assert message == (
+        "Rescued 0 jobs of 1 worker without heartbeats ('w2'); 1 job failed, having lost 5 workers each: 9"
+    )
+
+
+def test_a_large_rescue_says_how_many_it_does_not_name(caplog: pytest.LogCaptureFixture) -> None:
+    message = told(rescue(rescued=1200, rescued_ids=(1, 2), dead_workers=3, worker_names=("a", "b")), caplog)
+    assert message == "Rescued 1,200 jobs of 3 workers without heartbeats ('a', 'b' and 1 more): 1, 2 and 1,198 more"
 
 
 def test_errors_count_too() -> None:

@@ -119,7 +119,7 @@ async def test_a_run_and_the_time_until_a_retry_are_no_waiting(
     outcomes = [Retried(now, claims[now]), Retried(later, claims[later], retry_in=10 * MINUTE)]
     await manager.exchange_async(worker, outcomes, limit=0, queues=None)
     await manager.unregister_worker_async(worker)
-    assert await manager.rescue_async(5, 0.0) == (1, 0)
+    assert (await manager.rescue_async(5, 0.0)).counts == (1, 0)
     assert await manager.age_async(MINUTE, None, 100) == 0
     pass_time(3 * MINUTE + 1)
     assert await manager.age_async(MINUTE, None, 100) == 2

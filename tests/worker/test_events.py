@@ -202,8 +202,13 @@ async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told, capl
     assert await bench.status(job_id) == "succeeded"
     (rescued,) = told.of(events.JobsRescued)
     assert (rescued.rescued, rescued.failed) == (1, 0)
+    assert (rescued.dead_workers, rescued.worker_names) == (1, ("gone",))
+    assert (rescued.rescued_ids, rescued.failed_ids) == ((job_id,), ())
     (record,) = [each for each in caplog.records if getattr(each, "action", "") == "rescued_jobs"]
-    assert (record.levelname, record.getMessage()) == ("WARNING", "Rescued 1 job of workers without heartbeats")
+    message = f"Rescued 1 job of 1 worker without heartbeats ('gone'): {job_id}"
+    assert (record.levelname, record.getMessage()) == ("WARNING", message)
+    told_of = {name: getattr(record, name) for name in ("dead_workers", "worker_names", "rescued_ids", "failed_ids")}
+    assert told_of == {"dead_workers": 1, "worker_names": ["gone"], "rescued_ids": [job_id], "failed_ids": []}
 
 
 async def test_a_lost_connection_is_told_and_that_it_is_back(

@@ -33,6 +33,39 @@ MOST_NAMED = 3
 
 
 @attrs.frozen(kw_only=True)
+class Rescue:
+    """What became of the jobs of workers that have died.
+
+    Attributes
+    ----------
+    rescued
+        How many jobs were freed.
+    failed
+        How many failed.
+    dead_workers
+        How many workers had them.
+    worker_names
+        The names of the first of these.
+    rescued_ids
+        The ids of the first jobs that were freed.
+    failed_ids
+        The ids of the first that failed.
+    """
+
+    rescued: int
+    failed: int
+    dead_workers: int
+    worker_names: tuple[str, ...] = attrs.field(converter=tuple)
+    rescued_ids: tuple[int, ...] = attrs.field(converter=tuple)
+    failed_ids: tuple[int, ...] = attrs.field(converter=tuple)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many jobs were freed, and how many failed."""
+        return self.rescued, self.failed
+
+
+@attrs.frozen(kw_only=True)
 class BlockingSession:
     """A session of the database for which upkeep has to wait.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(number: int, noun: str) -> str:
     """Return ``1 job`` or ``2 jobs``, given ``job``."""
@@ -11,6 +13,12 @@ def counted(number: int, noun: str) -> str:
 def verb(number: int, singular: str, plural: str) -> str:
     """Return the form of a verb that goes with a number of things, such as ``is`` or ``are``."""
     return singular if number == 1 else plural
+
+
+def first_of(shown_ones: Sequence[str], number: int) -> str:
+    """Return the first of a number of things, and how many more there are, such as ``1, 2 and 3 more``."""
+    more = number - len(shown_ones)
+    return ", ".join(shown_ones) + (f" and {more:,} more" if more > 0 and shown_ones else "")
 
 
 def shown(text: str) -> str:

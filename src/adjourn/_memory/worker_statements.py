@@ -21,6 +21,7 @@ from adjourn._memory.rules import (
 )
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow
+from adjourn.sql.constants import RESCUED_IDS, RESCUED_NAMES
 from adjourn.types import Row
 
 
@@ -188,13 +189,17 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequ
 @answers
 def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     """Declare workers dead that have stopped sending heartbeats, and free their jobs."""
-    nothing: list[Row] = [{"rescued": 0, "failed": 0}]
+    nothing: list[Row] = [
+        {"rescued": 0, "failed": 0, "dead_workers": 0, "worker_names": [], "rescued_ids": [], "failed_ids": []}
+    ]
     if tables.now < tables.started_at + datetime.timedelta(seconds=grace):
         return nothing
     dead = [worker.id for worker in tables.workers.values() if is_silent(worker, tables)]
     if not dead:
         return nothing
     jobs = tables.of_worker(dead)
+    owners = sorted({job.worker_id for job in jobs if job.worker_id is not None})
+    names = [tables.workers[id_].name for id_ in owners[:RESCUED_NAMES]]
     failing = [
         job
         for job in jobs
@@ -222,7 +227,16 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
         del tables.workers[id_]
     if jobs:
         wake(tables)
-    return [{"rescued": len(rescued), "failed": len(failing)}]
+    return [
+        {
+            "rescued": len(rescued),
+            "failed": len(failing),
+            "dead_workers": len(owners),
+            "worker_names": names,
+            "rescued_ids": sorted(job.id for job in rescued)[:RESCUED_IDS],
+            "failed_ids": sorted(job.id for job in failing)[:RESCUED_IDS],
+        }
+    ]
 
 
 def _worker_lost(job: JobRow, worker: WorkerRow, now: datetime.datetime) -> str:

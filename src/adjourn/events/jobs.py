@@ -348,8 +348,20 @@ class JobsRescued(Event):
         How many failed, because too many workers died while they ran them.
     max_losses
         How many dead workers make a job fail.
+    dead_workers
+        How many workers had these jobs.
+    worker_names
+        The names of the first five of them.
+    rescued_ids
+        The ids of the jobs that will be run again: the first 20.
+    failed_ids
+        The ids of the jobs that failed: the first 20.
     """
 
     rescued: int
     failed: int
     max_losses: int
+    dead_workers: int
+    worker_names: tuple[str, ...]
+    rescued_ids: tuple[int, ...]
+    failed_ids: tuple[int, ...]

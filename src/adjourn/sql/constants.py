@@ -48,6 +48,10 @@ class RunIf(enum.IntEnum):
     """It runs when they have ended and one has not succeeded."""
 
 
+RESCUED_NAMES = 5
+"""So many workers that have died a rescue names."""
+RESCUED_IDS = 20
+"""So many of their jobs it names: the first that are freed, and the first that fail."""
 MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""
 APART_FROM = 2
@@ -97,6 +101,8 @@ NUMBERS: dict[str, int | str] = {
     **{rule.name.lower(): int(rule) for rule in RunIf},
     "heads": ", ".join(str(int(hold)) for hold in HEADS),
     "most_losses": MOST_LOSSES,
+    "rescued_names": RESCUED_NAMES,
+    "rescued_ids": RESCUED_IDS,
     "apart_from": APART_FROM,
     "resting": RESTING,
     "few_queues": FEW_QUEUES,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import attrs
+
 from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.partitions import CONTESTED
@@ -80,11 +82,11 @@ class AsyncCaretaker:
 
     async def rescue_async(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescued, failed = await self._manager.rescue_async(MOST_LOSSES, self._timeout)
-        if not rescued and not failed:
+        rescue = await self._manager.rescue_async(MOST_LOSSES, self._timeout)
+        if not rescue.rescued and not rescue.failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MOST_LOSSES))
+            self._events.emit(JobsRescued(**attrs.asdict(rescue), max_losses=MOST_LOSSES))
         return True
 
     async def keep_up_async(self) -> None:

@@ -26,7 +26,7 @@ from adjourn._domain.outcomes import (
     dump_outcomes,
 )
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.upkeep import BlockingSession
+from adjourn._domain.upkeep import BlockingSession, Rescue
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
@@ -325,7 +325,7 @@ class AsyncWorkerManager:
         (row,) = await self._run_async("heal", rest=rest, limit=limit)
         return row["noted"], row["rest"]
 
-    async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
+    async def rescue_async(self, max_losses: int, grace: float) -> Rescue:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.
 
         Parameters
@@ -337,11 +337,11 @@ class AsyncWorkerManager:
 
         Returns
         -------
-        tuple of int
-            How many jobs were freed, and how many failed.
+        Rescue
+            How many jobs were freed and how many failed, and whose they were.
         """
         (row,) = await self._run_async("rescue", max_losses=max_losses, grace=grace)
-        return row["rescued"], row["failed"]
+        return Rescue(**row)
 
     async def make_partitions_async(self, weeks: int) -> list[str]:
         """Make partitions for finished jobs in advance, and return their names; an empty list if the role lacks the

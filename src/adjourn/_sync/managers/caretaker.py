@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import attrs
+
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import LONGEST_VISIT, Timetable
@@ -81,11 +83,11 @@ class SyncCaretaker:
 
     def rescue(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescued, failed = self._manager.rescue(MOST_LOSSES, self._timeout)
-        if not rescued and not failed:
+        rescue = self._manager.rescue(MOST_LOSSES, self._timeout)
+        if not rescue.rescued and not rescue.failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MOST_LOSSES))
+            self._events.emit(JobsRescued(**attrs.asdict(rescue), max_losses=MOST_LOSSES))
         return True
 
     def keep_up(self) -> None:

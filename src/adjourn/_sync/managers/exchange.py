@@ -25,7 +25,7 @@ from adjourn._domain.outcomes import (
     dump_outcomes,
 )
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.upkeep import BlockingSession
+from adjourn._domain.upkeep import BlockingSession, Rescue
 from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
 from adjourn.types import JSONLoads, Row
@@ -324,7 +324,7 @@ class SyncWorkerManager:
         (row,) = self._run("heal", rest=rest, limit=limit)
         return row["noted"], row["rest"]
 
-    def rescue(self, max_losses: int, grace: float) -> tuple[int, int]:
+    def rescue(self, max_losses: int, grace: float) -> Rescue:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.
 
         Parameters
@@ -336,11 +336,11 @@ class SyncWorkerManager:
 
         Returns
         -------
-        tuple of int
-            How many jobs were freed, and how many failed.
+        Rescue
+            How many jobs were freed and how many failed, and whose they were.
         """
         (row,) = self._run("rescue", max_losses=max_losses, grace=grace)
-        return row["rescued"], row["failed"]
+        return Rescue(**row)
 
     def make_partitions(self, weeks: int) -> list[str]:
         """Make partitions for finished jobs in advance, and return their names; an empty list if the role lacks the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from adjourn._domain.wording import counted
+from adjourn._domain.wording import counted, first_of
 from adjourn.events import jobs
 from adjourn.events.records.shared import JOBS, WORKER, Writers, identity
 
@@ -201,14 +201,30 @@ def _retry_dropped(event: jobs.RetryDropped) -> None:
 
 
 def _rescued(event: jobs.JobsRescued) -> None:
-    message, arguments = "Rescued %s of workers without heartbeats", [counted(event.rescued, "job")]
+    names = first_of([repr(name) for name in event.worker_names], event.dead_workers)
+    message = "Rescued %s of %s without heartbeats (%s)"
+    arguments = [counted(event.rescued, "job"), counted(event.dead_workers, "worker"), names]
+    if event.rescued_ids:
+        message += ": %s"
+        arguments.append(first_of([str(id_) for id_ in event.rescued_ids], event.rescued))
     if event.failed:
         message += "; %s failed, having lost %s each"
         arguments += [counted(event.failed, "job"), counted(event.max_losses, "worker")]
+        if event.failed_ids:
+            message += ": %s"
+            arguments.append(first_of([str(id_) for id_ in event.failed_ids], event.failed))
     WORKER.warning(
         message,
         *arguments,
-        extra={"action": "rescued_jobs", "rescued": event.rescued, "failed": event.failed},
+        extra={
+            "action": "rescued_jobs",
+            "rescued": event.rescued,
+            "failed": event.failed,
+            "dead_workers": event.dead_workers,
+            "worker_names": list(event.worker_names),
+            "rescued_ids": list(event.rescued_ids),
+            "failed_ids": list(event.failed_ids),
+        },
     )
 
 

@@ -2,11 +2,14 @@
 -- p_max_losses times while they ran it fails, and so does one that has had its max_attempts. The first death may have any cause, so the job goes on as before; after the
 -- second it runs apart from others, until it succeeds or its error frees it of suspicion. A job that was claimed ahead may
 -- not have begun: this is no loss.
--- Returns how many jobs were freed and how many failed.
-create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
+-- Returns how many jobs were freed and how many failed, how many workers had them, and the first names and ids of these.
+create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (
+    rescued integer, failed integer, dead_workers integer, worker_names text[], rescued_ids bigint[], failed_ids bigint[]
+)
 language plpgsql as $$
 declare
     v_dead bigint[];
+    v_owners bigint[];
     v_locked bigint[];
     v_ids bigint[];
     v_locks text[];
@@ -14,7 +17,7 @@ declare
     v_kept text[];
     v_special @schema.adjourn_jobs[];
 begin
-    rescued := 0; failed := 0;
+    rescued := 0; failed := 0; dead_workers := 0; worker_names := '{}'; rescued_ids := '{}'; failed_ids := '{}';
     -- While the server was down no worker could send a heartbeat, so give them time to send one.
     -- (If it seems to start only later, somebody has set its clock back.)
     if now() >= pg_postmaster_start_time() and now() < pg_postmaster_start_time() + p_grace then
@@ -55,7 +58,12 @@ begin
             where j.id = any(v_locked) and (j.hold <> @ready or j.lock is null or j.lock <> all(v_kept))
         );
     end if;
-    v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_locked) and j.special);
+    select coalesce(array_agg(j) filter (where j.special), '{}'), coalesce(array_agg(distinct j.worker_id), '{}') into v_special, v_owners
+    from @schema.adjourn_jobs j where j.id = any(v_locked);
+    dead_workers := cardinality(v_owners);
+    worker_names := array(
+        select w.name from @schema.adjourn_workers w where w.id = any(v_owners) order by w.id limit @rescued_names
+    );
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
         where j.id = any(v_locked) and j.claimed_ahead is not true and (j.losses + 1 >= p_max_losses or j.attempts >= j.max_attempts)
@@ -81,7 +89,8 @@ begin
         insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
         select date_trunc('minute', now()), 0, queue, task_name, 'failed', count(*) from gone group by queue, task_name
     )
-    select count(*), array_agg(lock) filter (where lock is not null and hold = @ready) into failed, v_locks from gone;
+    select count(*), array_agg(lock) filter (where lock is not null and hold = @ready), coalesce((array_agg(id order by id))[:@rescued_ids], '{}')
+    into failed, v_locks, failed_ids from gone;
     if v_locks is not null then
         perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
@@ -93,12 +102,12 @@ begin
             attempts = j.attempts + (j.claimed_ahead is not true)::integer,
             losses = j.losses + (j.claimed_ahead is not true)::integer,
             hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
-        where j.id = any(v_locked) returning j.queue, j.task_name
+        where j.id = any(v_locked) returning j.id, j.queue, j.task_name
     ), counted as (
         insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
         select date_trunc('minute', now()), 0, queue, task_name, 'rescued', count(*) from freed group by queue, task_name
     )
-    select count(*) into rescued from freed;
+    select count(*), coalesce((array_agg(id order by id))[:@rescued_ids], '{}') into rescued, rescued_ids from freed;
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;
