@@ -547,7 +547,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def rescue(self) -> None:
         lost = [job for worker in self.workers if worker.is_dead for job in self.held_by(worker)]
-        rescued, failed = self.workers[0].manager.rescue(LIVES, 0.0)
+        rescued, failed = self.workers[0].manager.rescue(LIVES, 0.0).counts
         assert rescued + failed == len(lost)
         spent = {job.id for job in lost if job.max_attempts is not None and job.attempts >= job.max_attempts}
         for job in lost:

@@ -427,7 +427,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def rescue(self) -> None:
-        assert self.workers[0].manager.rescue(LIVES, 0.0) == self.queue.rescues()
+        assert self.workers[0].manager.rescue(LIVES, 0.0).counts == self.queue.rescues()
 
     @rule(data=st.data())
     def unregister(self, data: st.DataObject) -> None:
@@ -482,7 +482,7 @@ class Machine(RuleBasedStateMachine):
             self.fall_silent(worker)
         self.start_worker()
         worker = self.workers[-1]
-        assert worker.manager.rescue(LIVES, 0.0) == self.queue.rescues()
+        assert worker.manager.rescue(LIVES, 0.0).counts == self.queue.rescues()
         for _ in range(3 * len(self.queue.jobs) + 3):
             told: list[Outcome] = [Ended(id_, claim, "succeeded") for id_, claim in worker.known.items()]
             self.check(worker, told, self.ask(worker, told, 3, None, 3, 1), 3, None, 3, follow=1)

@@ -158,8 +158,8 @@ async def test_nobody_is_taken_for_dead_while_somebody_locks_the_table(app: adjo
     async with await psycopg.AsyncConnection.connect(database) as other:
         await other.execute("LOCK TABLE adjourn.adjourn_jobs")
         async with asyncio.timeout(20):
-            assert await manager.rescue_async(5, 0) == (0, 0)
+            assert (await manager.rescue_async(5, 0)).counts == (0, 0)
     assert await execute(app, "SELECT dead FROM adjourn.adjourn_workers") == [{"dead": False}]
-    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert (await manager.rescue_async(5, 0)).counts == (1, 0)
     assert claimed.claim == 1
     await session.close_async()

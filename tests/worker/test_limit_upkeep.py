@@ -232,7 +232,7 @@ def test_a_worker_that_died_before_the_clock_was_set_back_is_dead_after_its_time
     assert observer.execute(left).fetchone() == (True, 2)
     observer.execute("update adjourn.adjourn_workers set expires_at = expires_at - interval '31 s' where name = 'lost'")
     assert upkeep.manager.heartbeat(other, 30, (), (), None).expired
-    assert upkeep.manager.rescue(5, 0) == (1, 0)
+    assert upkeep.manager.rescue(5, 0).counts == (1, 0)
 
 
 def test_a_worker_that_meets_another_goes_on_later_from_where_it_was(

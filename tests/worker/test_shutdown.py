@@ -267,7 +267,7 @@ async def test_a_claim_that_is_under_way_when_its_worker_leaves_is_not_lost_with
         await left
     other = await claims.register_worker_async("two", None, 60)
     assert (await claims.heartbeat_async(other, 60)).expired
-    assert await claims.rescue_async(5, 0) == (1, 0)
+    assert (await claims.rescue_async(5, 0)).counts == (1, 0)
     assert claimed.id == job_id
     assert await bench.status(job_id) == "todo"
     await claiming.close_async()
