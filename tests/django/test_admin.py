@@ -24,6 +24,8 @@ from adjourn.contrib.django import admin, app
 from adjourn.contrib.django.admin import actions, paginator
 from adjourn.contrib.django.models import Job, Schedule, Worker
 from adjourn.contrib.django.test import make_job
+from adjourn.exceptions import ConnectorException
+from adjourn.manager import JobManager
 from support.shop.tasks import bill, ship
 
 Shop = psycopg.Connection
@@ -499,6 +501,19 @@ def test_who_wants_jobs_to_run_is_told_of_the_pauses_that_keep_them(root: Client
         "Queue mail is paused: no job of it starts until it is resumed.",
         f"Task {bill.name} is paused: no job of it starts until the pause ends.",
     ]
+
+
+def test_what_is_done_is_told_as_done_where_pauses_cannot_be_read(
+    root: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = make_job(bill, status="failed", args={"order_id": 1}).pk
+
+    def list_pauses(self: JobManager) -> Any:
+        raise ConnectorException("gone")
+
+    monkeypatch.setattr(JobManager, "list_pauses", list_pauses)
+    assert act(root, "retry", [failed]) == ["1 job runs again."]
+    assert states(shop, [failed]) == {"todo": 1}
 
 
 def test_a_queueing_lock_that_is_taken_does_not_stop_a_retry(root: Client, shop: Shop) -> None:

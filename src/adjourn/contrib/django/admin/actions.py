@@ -238,7 +238,11 @@ def _kept_by_pauses(places: Collection[tuple[str, str]]) -> Iterator[str]:
         ("task", True): _("Task %(name)s is paused: no job of it starts until the pause ends."),
     }
     names = {("queue", queue) for queue, _task in places} | {("task", task) for _queue, task in places}
-    for pause in app.job_manager.list_pauses():
+    try:
+        pauses = list(app.job_manager.list_pauses())
+    except AdjournException:  # what was asked for is done, and is told as done
+        return
+    for pause in pauses:
         if (pause.scope, pause.name) in names:
             yield texts[pause.scope, pause.ends_at is not None] % {"name": pause.name}
 
