@@ -542,7 +542,7 @@ class Databases(RuleBasedStateMachine):
         number = self.draw_worker(data)
 
         def ask(side: Side) -> Any:
-            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), (number, 7), '{"pid": 1}')
+            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), ((number, 1), (7, 2)), '{"pid": 1}')
             return heartbeat.alive, side.numbers(heartbeat.aborts), heartbeat.expired
 
         self.both(ask)
