@@ -228,7 +228,9 @@ async def test_a_worker_that_dies_without_jobs_is_told(
     assert told.of(events.JobsRescued) == []
     (record,) = [each for each in caplog.records if getattr(each, "action", "") == "others_declared_dead"]
     number = dead.workers[0].id
-    message = f"Declared 1 other worker dead: 'gone' ({number}) on web-3, pid 42, last heartbeat 2026-01-31 12:00:00+00:00"
+    message = (
+        f"Declared 1 other worker dead: 'gone' ({number}) on web-3, pid 42, last heartbeat 2026-01-31 12:00:00+00:00"
+    )
     assert (record.levelname, record.getMessage()) == ("WARNING", message)
 
 

@@ -50,6 +50,8 @@ class DeadWorker:
         Where it ran, as it had said; None if it had not.
     pid
         The number of its process there; None if it had not said it.
+    rss
+        Bytes of memory that it held when it was last heard of; None if it had not said it.
     last_heartbeat_at
         When it was last heard of.
     is_silent
@@ -68,6 +70,7 @@ class DeadWorker:
     name: str
     host: str | None
     pid: int | None
+    rss: int | None
     last_heartbeat_at: datetime.datetime
     is_silent: bool
     freed: int

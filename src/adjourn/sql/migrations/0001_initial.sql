@@ -334,7 +334,7 @@ create table @schema.adjourn_unique_keys (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
--- What people did by way of a dashboard or a shell, in the transactions that did it. Rows are only added, and deleted when they are old.
+-- What people did by way of a dashboard or a shell, and which workers were declared dead, in the transactions that did it. Rows are only added, and deleted when they are old.
 create table @schema.adjourn_audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
