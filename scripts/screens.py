@@ -54,12 +54,14 @@ def pages(app: adjourn.App, observer: psycopg.Connection, large: int) -> dict[st
     )
     small = dashboard.newest_workflow(observer)
     scenes.overdue(observer)
+    lost = scenes.deaths(observer)
     plain = ("tasks", "workers", "schedules", "limits", "workflows", "database", "audit", "settings", "nothing")
     return {
         **PICTURES,
         "failed-job": f"/job?id={row[0]}",
         "locked-job": f"/job?id={row[1] + 3}",
         "twelve-attempts": f"/job?id={scenes.tried_often(app, observer)}",
+        "lost-job": f"/job?id={lost}",
         "workflow": f"/workflow?id={small}",
         "thirty-jobs": f"/workflow?id={large}",
         **{name: f"/{name}" for name in plain},

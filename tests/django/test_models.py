@@ -98,7 +98,7 @@ def test_schedules_have_their_last_tick_and_job(shop: Shop) -> None:
 
 
 INTERNAL = {
-    "adjourn_workers": {"hungry", "apart", "is_done", "overdue", "running"},
+    "adjourn_workers": {"hungry", "apart", "is_done", "overdue", "running", "running_claims"},
 }
 """Columns that workers keep for themselves."""
 

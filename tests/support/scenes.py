@@ -95,6 +95,43 @@ def overdue(connection: psycopg.Connection) -> None:
     )
 
 
+def deaths(connection: psycopg.Connection) -> int:
+    """Have three workers be declared dead: one with jobs, one idle, one that had never said where it was. Return a job that one was lost with."""
+    dead = [
+        row[0]
+        for row in connection.execute(
+            "insert into adjourn.adjourn_workers (name, started_at, last_heartbeat_at, expires_at, details) values "
+            "('mail-7f9c4d-x2x8q', now() - interval '2 d', now() - interval '50 min', now() - interval '49 min', "
+            """'{"host": "mail-7f9c4d-x2x8q", "pid": 1, "rss": 2040000000}'), """
+            "('worker-3', now() - interval '5 h', now() - interval '4 h', now() - interval '4 h', "
+            """'{"host": "app-2", "pid": 2231, "rss": 83000000}'), """
+            "('night', now(), now() - interval '9 h', now() - interval '9 h', null) returning id"
+        )
+    ]
+    (found,) = connection.execute(
+        "select array_agg(id) from (select id from adjourn.adjourn_finished_jobs order by id desc limit 4) j"
+    )
+    jobs: list[int] = found[0]
+    connection.execute(
+        "select adjourn.adjourn_note_deaths_v1(%s, %s, %s, %s, 'worker-1', 'worker')",
+        (dead, jobs, [dead[0]] * 4, jobs[:1]),
+    )
+    for number, minutes in zip(dead, (49, 239, 539), strict=True):
+        connection.execute(
+            "update adjourn.adjourn_audit set at = now() - %s * interval '1 min' where target = %s",
+            (minutes, f"worker {number}"),
+        )
+    connection.execute("delete from adjourn.adjourn_workers where id = any(%s)", (dead,))
+    connection.execute(
+        "update adjourn.adjourn_finished_jobs set attempts = attempts + 1, errors = jsonb_build_array(jsonb_build_object('exception', "
+        "'adjourn.exceptions.WorkerLost', 'message', 'the worker was lost while it ran this job', 'attempt', 1, 'worker_id', %s::bigint, "
+        "'worker_name', 'mail-7f9c4d-x2x8q', 'started_at', started_at - interval '52 min', 'ended_at', started_at - interval '49 min')) "
+        "where id = %s",
+        (dead[0], jobs[-1]),
+    )
+    return jobs[-1]
+
+
 @contextlib.contextmanager
 def beating(dsn: str) -> Iterator[None]:
     """Have the worker of the shop that works send heartbeats until the block ends."""

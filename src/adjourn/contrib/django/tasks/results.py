@@ -19,7 +19,7 @@ from adjourn.types import JSONDict
 __all__ = ["result_of"]
 
 UNKNOWN = "unknown"
-"""The worker of an attempt of which nothing is kept: one whose worker was lost, or one of very many."""
+"""The worker of an attempt of which nothing is kept: one of very many."""
 
 STATUS = {
     Status.TODO: TaskResultStatus.READY,
