@@ -518,6 +518,8 @@ for each statement execute function @schema.adjourn_keep_workers_v1();
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 \ir ../functions/backlog_v1.sql
+\ir ../functions/oldest_ready_v1.sql
+\ir ../functions/oldest_unready_v1.sql
 \ir ../functions/latency_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
