@@ -95,7 +95,7 @@ async def test_a_worker_is_listed_with_what_it_says_of_itself(app: adjourn.App) 
     (before,) = await manager.list_workers_async()
     assert (before.running_jobs, before.details) == ((), {})
     beats = AsyncWorkerManager(app.connector.get_async_connector(), app.connector.json_loads, manager.schema)
-    await beats.heartbeat_async(worker, 60, [], [7, 9], '{"host": "é", "pid": 3}')
+    await beats.heartbeat_async(worker, 60, [], [(7, 1), (9, 2)], '{"host": "é", "pid": 3}')
     (told,) = await manager.list_workers_async()
     assert (told.running_jobs, told.details) == ((7, 9), {"host": "é", "pid": 3})
     await manager.update_heartbeat_async(worker)  # by hand: it says nothing of itself

@@ -96,7 +96,7 @@ def test_a_worker_is_listed_with_what_it_says_of_itself(app: adjourn.App) -> Non
     (before,) = manager.list_workers()
     assert (before.running_jobs, before.details) == ((), {})
     beats = SyncWorkerManager(app.connector.get_sync_connector(), app.connector.json_loads, manager.schema)
-    beats.heartbeat(worker, 60, [], [7, 9], '{"host": "é", "pid": 3}')
+    beats.heartbeat(worker, 60, [], [(7, 1), (9, 2)], '{"host": "é", "pid": 3}')
     (told,) = manager.list_workers()
     assert (told.running_jobs, told.details) == ((7, 9), {"host": "é", "pid": 3})
     manager.update_heartbeat(worker)  # by hand: it says nothing of itself

@@ -50,7 +50,7 @@ def execute(address: str) -> Iterator[Execute]:
     """Executes as the owner, and leaves the tables empty."""
     with psycopg.connect(address, autocommit=True) as connection:
         yield lambda text: connection.execute(text.encode())
-        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses", "stats"):
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks", "pauses", "stats", "audit"):
             connection.execute(f"delete from adjourn.adjourn_{table}".encode())
 
 
@@ -239,6 +239,31 @@ def test_a_silent_worker_and_a_queue_that_nobody_serves_are_named(app: adjourn.A
     texts = " ".join(each.text for each in found(app, "workers", Level.WARN))
     assert "'gone'" in texts
     assert "'mail'" in texts
+
+
+def test_workers_that_were_declared_dead_of_late_are_named_with_where_they_ran(
+    app: adjourn.App, execute: Execute
+) -> None:
+    lives(execute)
+    for number, age in enumerate((70, 600, 4000)):
+        lives(execute, name=f"w{number}", seconds=-120)
+        execute(f'update adjourn.adjourn_workers set details = \'{{"host": "web-3", "pid": {number}}}\'')
+        execute("select adjourn.adjourn_rescue_v1(5, '0', 'one', 'worker')")
+        execute(f"update adjourn.adjourn_audit set at = now() - interval '{age} s' where at > now() - interval '5 s'")
+    (finding,) = found(app, "workers", Level.WARN)
+    assert finding.text.startswith("2 workers were declared dead in the last hour: 'w0' (")
+    assert ") on web-3, pid 0, last heartbeat 2" in finding.text
+    assert "+00:00 (2 min ago); 'w1' (" in finding.text
+    assert "out-of-memory killer" in finding.remedy
+    assert found(app, "workers", Level.OK, Thresholds(deaths_warn=3))
+
+
+def test_deaths_are_told_beside_that_no_worker_is_alive(app: adjourn.App, execute: Execute) -> None:
+    lives(execute, name="last", seconds=-120)
+    execute("select adjourn.adjourn_rescue_v1(5, '0', 'one', 'worker')")
+    texts = " ".join(each.text for each in found(app, "workers", Level.WARN))
+    assert "declared dead" in texts
+    assert "No worker is alive" in texts
 
 
 def test_workers_of_several_versions_are_told(app: adjourn.App, execute: Execute) -> None:

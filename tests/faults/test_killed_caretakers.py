@@ -40,7 +40,7 @@ timetable = Timetable()
 while True:
     try:
         manager = SyncWorkerManager(app.connector.session(), app.connector.json_loads)
-        caretaker = SyncCaretaker(manager, timetable, 30.0, 30, app.events)
+        caretaker = SyncCaretaker(manager, "one", timetable, 30.0, 30, app.events)
         while True:
             # At once again, and not after a minute.
             timetable.heal_at = 0.0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,13 +32,14 @@ class Workers:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.started = 0
 
-    def start(self, concurrency: int = 4) -> None:
+    def start(self, concurrency: int = 4, queues: str = "") -> None:
         self.started += 1
         command = [
             *(sys.executable, "-m", "adjourn", "--app=crash_app.app", "--log-level=ERROR", "worker"),
             f"--concurrency={concurrency}",
             *("--update-heartbeat-interval=0.2", "--stalled-worker-timeout=1", "--fetch-job-polling-interval=0.2"),
             f"--name={self.started}",
+            *([f"--queues={queues}"] if queues else []),
         ]
         self.processes[str(self.started)] = subprocess.Popen(command, env=self.environment)
 
@@ -184,6 +186,39 @@ def test_a_job_that_kills_its_workers_fails_and_its_neighbours_do_not(
     ((attempts, errors),) = [each[2:] for each in finished if each[0] == killer]
     assert attempts == MOST_LOSSES
     assert errors[-1]["message"] == f"the worker was lost {MOST_LOSSES} times while it ran this job"
+
+
+def test_the_last_heartbeat_of_a_killed_worker_says_which_of_the_jobs_that_it_had_claimed_ahead_were_lost(
+    database: str, observer: psycopg.Connection, workers: Workers
+) -> None:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        work = app.configure_task("work")
+        work.batch_defer(*[{"seconds": 0}] * 300)
+        workers.start(concurrency=1)
+        # As far as it knows its jobs are short, so it claims many ahead.
+        wait_until_finished(observer)
+        _, _, begun, *waiting = work.batch_defer(*[{"seconds": seconds} for seconds in (0, 0, 600, 0, 0, 0)])
+        says = (
+            "select count(*) from adjourn.adjourn_jobs j join adjourn.adjourn_workers w on w.id = j.worker_id "
+            f"where j.claimed_ahead and j.id = any(w.running) and j.id = {begun}"
+        )
+        wait_for(observer, says, 1)
+        killed = workers.processes.pop("1")
+        killed.kill()
+        killed.wait()
+        workers.start(queues="other")
+        wait_for(observer, "select count(*) from adjourn.adjourn_audit", 1)
+        jobs = {job.id: job for job in app.job_manager.list_jobs(status="todo")}
+        (note,) = app.job_manager.actions.list_audit()
+    assert workers.end() == [0]
+    assert {job_id: job.attempts for job_id, job in jobs.items()} == {begun: 1, **dict.fromkeys(waiting, 0)}
+    (lost,) = jobs[begun].errors
+    assert lost["exception"] == "adjourn.exceptions.WorkerLost"
+    assert note.details is not None
+    assert (note.author.name, note.target) == ("2", f"worker {lost['worker_id']}")
+    assert (note.details["name"], note.details["host"], note.details["pid"]) == ("1", socket.gethostname(), killed.pid)
+    assert note.details["freed_ids"][0] == begun
 
 
 @pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="takes half a minute: scripts/test-all runs it")

@@ -258,7 +258,7 @@ def rescue(actor: Actor) -> None:
         "update adjourn.adjourn_workers set expires_at = now() - interval '1 s' where id in "
         "(select id from adjourn.adjourn_workers order by random() limit 1 for update skip locked)"
     )
-    actor.run("rescue", max_losses=4, grace=0)
+    actor.run("rescue", max_losses=4, grace=0, by="one", how="worker")
 
 
 def cancel(actor: Actor) -> None:

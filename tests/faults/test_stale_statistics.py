@@ -156,7 +156,9 @@ async def test_a_rescue_reads_all_jobs_as_often_for_many_workers_as_for_one(
         " insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, worker_id, claim) select 'default', 't', 0, '{}', 0, id, 1 from dead"
     )
     before = await rows_read_async(observer)
-    assert observer.execute("select rescued, failed from adjourn.adjourn_rescue_v1(5, '0 s')").fetchone() == (20, 0)
+    assert observer.execute(
+        "select rescued, failed from adjourn.adjourn_rescue_v1(5, '0 s', 'one', 'worker')"
+    ).fetchone() == (20, 0)
     assert await rows_read_async(observer) - before < 2.9 * OTHERS
     assert observer.execute("select count(*) from adjourn.adjourn_workers").fetchone() == (0,)
 

@@ -52,14 +52,22 @@ FILLING = """
            jsonb_build_array(jsonb_build_object('exception', 'builtins.ValueError', 'message', 'm', 'traceback', traceback.text))
     from generate_series(1, FAILED) n
     cross join (select string_agg(md5(k::text), '') as text from generate_series(1, 100) k) traceback;
+    insert into adjourn.adjourn_audit (at, actor, how, action, target, details, jobs, ids, outcome)
+    select now() - (NOTES - n) * interval '3 s', 'one', 'worker', case when n % 1000 = 0 then 'worker.died' else 'bulk.retry' end, 'worker ' || n,
+           case when n % 1000 = 0 then '{}'::jsonb end, 500, array_fill(n::bigint, array[100]), 'done'
+    from generate_series(1, NOTES) n;
     insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
     select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n
     from generate_series(1, SCHEDULES) n;
 """
+NOTES = 60_000
+"""How many notes the audit has, of two days; one of a thousand is of a worker that was declared dead."""
 BOUNDS = {
     ("monitor", "latency"): 1000,
     ("monitor", "schedules"): 40 * SCHEDULES,
     ("doctor", "ready_queues"): 1000,
+    # A page of the index, and one of the table for each death of the last day.
+    ("monitor", "deaths"): 50,
     # A page of the table for each of those that are looked at, and some for each error that is read.
     ("monitor", "failures"): LOOK + 12 * MOST,
 }
@@ -79,6 +87,7 @@ def filled(server_dsn: str) -> Iterator[str]:
             .replace("READY", str(READY))
             .replace("OTHERS", str(OTHERS))
             .replace("FAILED", str(FAILED))
+            .replace("NOTES", str(NOTES))
         )
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).encode())

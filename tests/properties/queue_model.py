@@ -74,6 +74,7 @@ class RegisteredWorker:
     """What the database knows of a worker."""
 
     is_silent: bool = False
+    said: set[tuple[int, int]] = dataclasses.field(default_factory=set)
     is_dead: bool = False
 
 
@@ -409,11 +410,11 @@ class Queue:
             self.jobs[job_id].put_back()
         return lost
 
-    def heartbeat(self, worker: int) -> bool:
+    def heartbeat(self, worker: int, said: set[tuple[int, int]]) -> bool:
         found = self.workers.get(worker)
         if found is None or found.is_dead:
             return False
-        found.is_silent = False
+        found.is_silent, found.said = False, said
         return True
 
     def falls_silent(self, worker: int) -> None:
@@ -439,12 +440,13 @@ class Queue:
             for job_id in held:
                 job = self.jobs[job_id]
                 job.deaths += 1
-                if job.has_begun:
+                has_begun = job.has_begun or (job_id, job.claim) in state.said
+                if has_begun:
                     job.losses += 1
                     job.attempts += 1
-                if job.losses >= LIVES and job.has_begun:
-                    self.ends(job, "failed")
                     job.errors = min(job.errors + 1, 10)
+                if job.losses >= LIVES and has_begun:
+                    self.ends(job, "failed")
                     failed += 1
                 else:
                     self.returns(job)

@@ -28,6 +28,7 @@ from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.trial import SyncOneSession
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
+from adjourn.events import DeadWorker
 from adjourn.exceptions import AdjournException, AlreadyEnqueued, InvalidOption, JobSuspended
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
@@ -85,6 +86,15 @@ class Side:
     def numbers(self, job_ids: Iterable[int]) -> list[int]:
         """The numbers of jobs, in order."""
         return sorted(map(self.jobs.index, job_ids))
+
+    def told_ids(self, job_ids: Iterable[int]) -> list[int]:
+        """The numbers of jobs that may have been forgotten, in order."""
+        return self.numbers(job_id for job_id in job_ids if job_id in self.jobs)
+
+    def seen_death(self, dead: DeadWorker) -> tuple[Any, ...]:
+        """A worker that was declared dead, without what may differ."""
+        freed, failed = map(self.told_numbers, (dead.freed_ids, dead.failed_ids))
+        return self.workers.index(dead.id), dead.name, dead.host, dead.pid, dead.freed, dead.failed, freed, failed
 
     def flow(self, number: int) -> int:
         """The id of a workflow by its number."""
@@ -537,12 +547,15 @@ class Databases(RuleBasedStateMachine):
         if is_sure and number > 1:
             self.both(lambda side: side.worker.unregister_worker(side.worker_id(number)))
 
-    @rule(data=st.data(), timeout=st.sampled_from([60, 100_000]))
-    def beat(self, data: st.DataObject, timeout: float) -> None:
+    @rule(data=st.data(), timeout=st.sampled_from([60, 100_000]), before=st.sampled_from([0, 0, 1]))
+    def beat(self, data: st.DataObject, timeout: float, before: int) -> None:
         number = self.draw_worker(data)
+        says = data.draw(st.booleans(), "says what it runs")
 
         def ask(side: Side) -> Any:
-            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), (number, 7), '{"pid": 1}')
+            owned = (job for job in side.manager.list_jobs(status="doing") if job.worker_id == side.worker_id(number))
+            said = [(job.id or 0, job.claim - before) for job in owned if says]
+            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), said, '{"pid": 1, "host": "h"}')
             return heartbeat.alive, side.numbers(heartbeat.aborts), heartbeat.expired
 
         self.both(ask)
@@ -714,7 +727,8 @@ class Databases(RuleBasedStateMachine):
         def ask(side: Side) -> Any:
             done = side.worker.rescue(max_losses, grace)
             rescued, failed = map(side.told_numbers, (done.rescued_ids, done.failed_ids))
-            return done.counts, done.dead_workers, done.worker_names, rescued, failed
+            deaths = [side.seen_death(each) for each in done.deaths]
+            return done.counts, done.dead_workers, done.worker_names, rescued, failed, done.died, deaths
 
         self.both(ask)
 
@@ -845,7 +859,7 @@ class Databases(RuleBasedStateMachine):
 
         def list_workers(side: Side) -> list[Any]:
             return [
-                (each.name, each.queues, each.alive, each.running, each.running_jobs, each.details)
+                (each.name, each.queues, each.alive, each.running, side.told_ids(each.running_jobs), each.details)
                 for each in side.manager.list_workers()
             ]
 

@@ -372,8 +372,9 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def beat(self, data: st.DataObject) -> None:
         worker = self.draw_worker(data)
-        heartbeat = worker.manager.heartbeat(worker.id, 100_000)
-        assert heartbeat.alive == self.queue.heartbeat(worker.id)
+        said = set(worker.known.items()) | set(worker.past) if data.draw(st.booleans(), "says what it runs") else set()
+        heartbeat = worker.manager.heartbeat(worker.id, 100_000, (), sorted(said))
+        assert heartbeat.alive == self.queue.heartbeat(worker.id, said)
         held = self.queue.held_by(worker.id)
         assert set(heartbeat.aborts) == {id_ for id_ in held if self.queue.jobs[id_].abort_requested}
 
@@ -749,9 +750,11 @@ BREAKS = {
     "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),
     "a death is no attempt": (
         "rescue",
-        "attempts = j.attempts + (j.claimed_ahead is not true)::integer",
+        "attempts = j.attempts + (j.id = any(v_begun))::integer",
         "attempts = j.attempts",
     ),
+    "what a worker has said of its runs is forgotten": ("rescue", "(j.id, j.claim) in (", "(j.id, -j.claim) in ("),
+    "what a worker has said of another claim counts": ("rescue", "(j.id, j.claim) in (", "(j.id, j.claim - 1) in ("),
     "a suspicious job runs beside others": ("rescue", "j.doubts + 1 >= @apart_from", "false"),
     "a worker is forgotten with its jobs": (
         "keep_workers",

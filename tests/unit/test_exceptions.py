@@ -17,6 +17,6 @@ def test_every_exception_is_found_by_the_path_that_is_stored_with_a_job() -> Non
 
 
 def test_the_error_of_a_lost_worker_is_stored_by_a_path_that_can_be_imported() -> None:
-    text = resources.files("adjourn.sql").joinpath("functions", "rescue_v1.sql").read_text("utf-8")
+    text = resources.files("adjourn.sql").joinpath("functions", "worker_lost_v1.sql").read_text("utf-8")
     kind = exceptions.WorkerLost
     assert f"'exception', '{kind.__module__}.{kind.__qualname__}'" in text

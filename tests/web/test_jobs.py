@@ -561,7 +561,7 @@ def test_every_action_has_its_words() -> None:
         "limit.reset",
         *(f"workflow.{name}" for name in ("cancel", "abort", "retry")),
     }
-    assert set(DONE) == stored | {"view_args"} | {f"bulk.{name}" for name in bulk.KINDS} | typed
+    assert set(DONE) == stored | {"view_args"} | {f"bulk.{name}" for name in bulk.KINDS} | typed | {"worker.died"}
 
 
 def test_jobs_that_wait_for_their_time_are_listed_by_it(
@@ -1007,7 +1007,7 @@ def test_what_a_job_waits_for_leads_to_what_tells_more(app: adjourn.App, client:
     limited = ship.defer(tenant="a")
     assert '<dd><a href="/limits">a place under limit ship</a></dd>' in client.get(f"/job?id={limited}").text
     ready = app.tasks["send"].defer()
-    assert '<dd><a href="/queue?name=mail">a worker</a></dd>' in client.get(f"/job?id={ready}").text
+    assert '<dd><a href="/queue?name=mail">a worker</a> <span' in client.get(f"/job?id={ready}").text
     app.tasks["send"].configure(lock="album").defer()
     behind = app.tasks["send"].configure(lock="album").defer()
     page = client.get(f"/job?id={behind}").text

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Author
 from adjourn.limits import Limit, Rate
 from adjourn.monitor import Monitor
@@ -398,6 +399,96 @@ def test_a_worker_is_shown_with_what_it_said_that_it_runs(
     assert told.index("beta") < told.index("alpha"), "those that are silent come first"
     assert f"send mail {job_id} 1" in told
     assert "1 worker is silent" in told
+
+
+def dies(app: adjourn.App, name: str, details: str | None = None, queue: str = "mail") -> int:
+    """Have a worker claim what it can, and be declared dead by another."""
+    manager = SyncWorkerManager(app.connector.get_sync_connector(), app.connector.json_loads)
+    worker_id = manager.register_worker(name, [queue], 60)
+    manager.exchange(worker_id, (), limit=10, queues=[queue])
+    manager.heartbeat(worker_id, -1, (), (), details)
+    assert manager.rescue(5, 0, "rescuer", "worker").died == 1
+    return worker_id
+
+
+def test_workers_that_were_declared_dead_are_shown_with_their_host_and_what_became_of_their_jobs(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    assert "Declared dead" not in text_of(client.get("/workers").text)
+    again, once = app.tasks["send"].defer(), app.tasks["fail"].configure(max_attempts=0).defer()
+    dead = dies(app, "alpha", '{"host": "web-3", "pid": 4242, "rss": 71000000}')
+    idle = dies(app, HOSTILE, queue="idle")
+    client.app.state.site.collector.forget("deaths")  # type: ignore[attr-defined]
+    page = client.get("/workers").text
+    told = text_of(page)
+    assert "2 workers were declared dead in the last day" in told
+    assert re.search(rf"alpha number {dead} web-3 pid 4242 .* by rescuer 71.0 MB 1 to run again, 1 failed", told), told
+    assert re.search(rf"number {idle} \u2013 .* by rescuer \u2013 none", told), told
+    assert "here again" not in told
+    (lead,) = set(re.findall(r'href="([^"]*jobs\?change=[^"]*)"', page))
+    jobs = text_of(client.get(html.unescape(lead)).text)
+    assert f"Only the 2 jobs that worker {dead}, which was declared dead , had, as they are now" in jobs
+    assert {str(again), str(once)} <= set(jobs.split())
+    audit = client.get("/audit").text
+    assert re.search(rf"rescuer worker declared a worker dead worker.died alpha \(worker {dead}\)", text_of(audit))
+    assert "alpha on web-3, pid 4242, last heartbeat 2" in text_of(audit)
+    assert client.get("/audit", params={"target": f"worker {dead}"}).text.count("worker.died") == 1
+
+
+def test_a_worker_that_was_only_silent_is_told_to_be_here_again(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    said = '{"host": "web-3", "pid": 4242}'
+    dies(app, "alpha", said)
+    now = app.job_manager.workers.register_worker("alpha", None, 60)
+    observer.execute("update adjourn.adjourn_workers set details = %s where id = %s", (said, now))
+    assert f"here again as number {now}" in text_of(client.get("/workers").text)
+
+
+def test_a_worker_that_died_days_ago_is_in_the_audit_alone(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    dies(app, "alpha")
+    observer.execute("update adjourn.adjourn_audit set at = now() - interval '25 h'")
+    assert "Declared dead" not in text_of(client.get("/workers").text)
+    assert "declared a worker dead" in text_of(client.get("/audit").text)
+
+
+def test_the_page_of_a_job_leads_to_the_worker_with_which_an_attempt_was_lost(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["send"].defer()
+    dead = dies(app, "alpha")
+    page = client.get(f"/job?id={job_id}").text
+    assert f"Worker number {dead} was declared dead : it was killed, or silent for too long." in text_of(page)
+    assert f'href="/audit?target=worker+{dead}"' in page or f'href="/audit?target=worker%20{dead}"' in page
+    assert "of which nothing is kept" not in page
+
+
+def test_the_page_of_a_job_says_why_it_waits_as_the_page_of_its_queue_does(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job_id, busy = app.tasks["send"].defer(), app.configure_task("any", queue="reports", allow_unknown=True).defer()
+    later = app.tasks["send"].configure(schedule_in={"hours": 1}).defer()
+
+    def told(job: int = job_id) -> str:
+        observer.execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '70 s'")
+        return text_of(client.get(f"/job?id={job}").text)
+
+    assert "Waits for a worker of queue mail : no worker that is alive serves it" in told()
+    assert "no worker that is alive serves it" not in told(later)
+    observer.execute("update adjourn.adjourn_jobs set scheduled_at = now() - interval '1 min' where id = %s", (later,))
+    assert "Waits for its time and a worker of queue mail : no worker that is alive serves it" in told(later)
+    worker_id = app.job_manager.workers.register_worker("alpha", None, 60)
+    assert app.job_manager.workers.fetch_job(["reports"], worker_id) is not None
+    observer.execute(
+        "UPDATE adjourn.adjourn_workers SET running = array[%s::bigint], details = '{\"concurrency\": 1}'", (busy,)
+    )
+    assert "of queue mail : the one slot of its workers is busy, 1 with jobs of queue reports" in told()
+    observer.execute("update adjourn.adjourn_workers set details = '{\"concurrency\": 2}'")
+    assert "of queue mail : its workers have free slots" in told()
+    app.job_manager.pause_queue("mail")
+    assert "its workers have free slots" not in told()
 
 
 def test_the_reason_why_a_queue_waits_is_that_its_workers_are_busy_elsewhere(

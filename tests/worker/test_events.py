@@ -197,9 +197,9 @@ async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told, capl
         "with w as (insert into adjourn.adjourn_workers (name, expires_at) values ('gone', now() - interval '1 h') "
         "returning id) update adjourn.adjourn_jobs set worker_id = (select id from w), claim = 1"
     )
-    # The server has just started, and nobody counts as dead before he had the time to be heard of again.
-    await bench.drain(update_heartbeat_interval=0.1, stalled_worker_timeout=1)
-    assert await bench.status(job_id) == "succeeded"
+    # If the server has just started, nobody counts as dead before he had the time to be heard of again.
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=1):
+        await bench.ended(job_id)
     (rescued,) = told.of(events.JobsRescued)
     assert (rescued.rescued, rescued.failed) == (1, 0)
     assert (rescued.dead_workers, rescued.worker_names) == (1, ("gone",))
@@ -209,6 +209,29 @@ async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told, capl
     assert (record.levelname, record.getMessage()) == ("WARNING", message)
     told_of = {name: getattr(record, name) for name in ("dead_workers", "worker_names", "rescued_ids", "failed_ids")}
     assert told_of == {"dead_workers": 1, "worker_names": ["gone"], "rescued_ids": [job_id], "failed_ids": []}
+
+
+async def test_a_worker_that_dies_without_jobs_is_told(
+    app: adjourn.App, bench: Bench, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    await app.connector.execute_query_async(
+        "insert into adjourn.adjourn_workers (name, expires_at, last_heartbeat_at, details) values ('gone', "
+        "now() - interval '1 h', '2026-01-31 12:00:00+00', '{\"host\": \"web-3\", \"pid\": 42}')"
+    )
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=1):
+        await bench.until(lambda: told.of(events.OthersDeclaredDead))
+    (dead,) = told.of(events.OthersDeclaredDead)
+    assert (dead.died, [(each.name, each.host, each.pid, each.freed) for each in dead.workers]) == (
+        1,
+        [("gone", "web-3", 42, 0)],
+    )
+    assert told.of(events.JobsRescued) == []
+    (record,) = [each for each in caplog.records if getattr(each, "action", "") == "others_declared_dead"]
+    number = dead.workers[0].id
+    message = (
+        f"Declared 1 other worker dead: 'gone' ({number}) on web-3, pid 42, last heartbeat 2026-01-31 12:00:00+00:00"
+    )
+    assert (record.levelname, record.getMessage()) == ("WARNING", message)
 
 
 async def test_a_lost_connection_is_told_and_that_it_is_back(

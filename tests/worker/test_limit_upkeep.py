@@ -246,7 +246,7 @@ def test_a_worker_that_meets_another_goes_on_later_from_where_it_was(
     _, rest = upkeep.manager.heal(None, 3)
     monkeypatch.setattr(caretaker, "HEALED", 3)
     timetable = Timetable(healed_to=rest)
-    ours = caretaker.SyncCaretaker(upkeep.manager, timetable, 30.0, 30, upkeep.app.events)
+    ours = caretaker.SyncCaretaker(upkeep.manager, "one", timetable, 30.0, 30, upkeep.app.events)
     with psycopg.connect(database) as other:
         other.execute("select adjourn.adjourn_heal_v1(null, 3)")
         ours.keep_up()

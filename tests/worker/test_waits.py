@@ -193,7 +193,7 @@ async def test_the_failure_of_a_job_whose_workers_have_died_is_heard_of(
     assert await workers.fetch_job_async(None, worker) is not None
     observer.execute("update adjourn.adjourn_jobs set losses = 4, claimed_ahead = null")
     observer.execute("update adjourn.adjourn_workers set dead = true")
-    observer.execute("select * from adjourn.adjourn_rescue_v1(5, interval '0')")
+    observer.execute("select * from adjourn.adjourn_rescue_v1(5, interval '0', 'one', 'worker')")
     job = await waiting
     assert (job.status, job.errors[-1]["exception"]) == ("failed", "adjourn.exceptions.WorkerLost")
 

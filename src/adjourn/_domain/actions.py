@@ -103,6 +103,8 @@ class AuditNote:
         How many jobs were changed.
     outcome
         What came of it.
+    details
+        What else is known: of a worker that was declared dead (``"worker.died"``), who it was and what became of its jobs.
     """
 
     id: int
@@ -113,6 +115,7 @@ class AuditNote:
     filter: JSONDict | None
     jobs: int
     outcome: str
+    details: JSONDict | None = None
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
@@ -127,6 +130,7 @@ class AuditNote:
             filter=None if row["filter"] is None else json.loads(row["filter"]),
             jobs=row["jobs"],
             outcome=row["outcome"],
+            details=None if row["details"] is None else json.loads(row["details"]),
         )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import attrs
+
+from adjourn._domain.times import time_of
+from adjourn._domain.wording import shown
 
 HEAL_INTERVAL = 60.0
 """Seconds between searches for locks that have lost their head."""
@@ -33,6 +37,62 @@ MOST_NAMED = 3
 
 
 @attrs.frozen(kw_only=True)
+class DeadWorker:
+    """A worker that was declared dead: it was killed, or only silent for too long.
+
+    Attributes
+    ----------
+    id
+        Its number.
+    name
+        Its name, which others may have had.
+    host
+        Where it ran, as it had said; None if it had not.
+    pid
+        The number of its process there; None if it had not said it.
+    rss
+        Bytes of memory that it held when it was last heard of; None if it had not said it.
+    last_heartbeat_at
+        When it was last heard of.
+    is_silent
+        Whether it was silent for too long; False for one that left with jobs, or was declared dead by hand.
+    freed
+        How many of its jobs run again.
+    failed
+        How many of them have failed.
+    freed_ids
+        The ids of the first that run again.
+    failed_ids
+        The ids of the first that have failed.
+    """
+
+    id: int
+    name: str
+    host: str | None
+    pid: int | None
+    rss: int | None
+    last_heartbeat_at: datetime.datetime
+    is_silent: bool
+    freed: int
+    failed: int
+    freed_ids: tuple[int, ...] = attrs.field(converter=tuple)
+    failed_ids: tuple[int, ...] = attrs.field(converter=tuple)
+
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> Self:
+        """Read the details of its note in the audit."""
+        known = {each.name: details[each.name] for each in attrs.fields(cls) if each.name != "id"}
+        return cls(**{**known, "id": details["worker_id"], "last_heartbeat_at": time_of(details["last_heartbeat_at"])})
+
+    def __str__(self) -> str:
+        where = "" if self.host is None else f" on {shown(self.host)}"
+        pid = "" if self.pid is None else f", pid {self.pid}"
+        return (
+            f"{self.name!r} ({self.id}){where}{pid}, last heartbeat {self.last_heartbeat_at.isoformat(' ', 'seconds')}"
+        )
+
+
+@attrs.frozen(kw_only=True)
 class Rescue:
     """What became of the jobs of workers that have died.
 
@@ -50,6 +110,10 @@ class Rescue:
         The ids of the first jobs that were freed.
     failed_ids
         The ids of the first that failed.
+    died
+        How many workers were declared dead, with jobs or without.
+    deaths
+        The first of these.
     """
 
     rescued: int
@@ -58,6 +122,8 @@ class Rescue:
     worker_names: tuple[str, ...] = attrs.field(converter=tuple)
     rescued_ids: tuple[int, ...] = attrs.field(converter=tuple)
     failed_ids: tuple[int, ...] = attrs.field(converter=tuple)
+    died: int
+    deaths: tuple[DeadWorker, ...] = attrs.field(converter=tuple)
 
     @property
     def counts(self) -> tuple[int, int]:

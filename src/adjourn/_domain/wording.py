@@ -15,10 +15,10 @@ def verb(number: int, singular: str, plural: str) -> str:
     return singular if number == 1 else plural
 
 
-def first_of(shown_ones: Sequence[str], number: int) -> str:
+def first_of(shown_ones: Sequence[str], number: int, between: str = ", ") -> str:
     """Return the first of a number of things, and how many more there are, such as ``1, 2 and 3 more``."""
     more = number - len(shown_ones)
-    return ", ".join(shown_ones) + (f" and {more:,} more" if more > 0 and shown_ones else "")
+    return between.join(shown_ones) + (f" and {more:,} more" if more > 0 and shown_ones else "")
 
 
 def shown(text: str) -> str:

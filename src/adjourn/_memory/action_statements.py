@@ -92,7 +92,7 @@ def add_audit(
     """Store a note. Its ids are for the dashboard, which reads Postgres."""
     row: Row = {"actor": actor, "how": how, "action": action, "target": target, "jobs": jobs}
     row["filter"] = None if filter is None else stored_json(filter)
-    return [{"id": _add(tables, {**row, "outcome": outcome, "address": address, "request_id": request_id})}]
+    return [{"id": tables.add_note({**row, "outcome": outcome, "address": address, "request_id": request_id})}]
 
 
 def note_down(tables: Tables, statement: str, note: str, rows: list[Row]) -> None:
@@ -102,19 +102,13 @@ def note_down(tables: Tables, statement: str, note: str, rows: list[Row]) -> Non
     if changed > 0 or (statement in EVEN_WITHOUT_JOBS and counts != [None]):
         row = json.loads(note)
         row["filter"] = None if row["filter"] is None else stored_json(json.dumps(row["filter"]))
-        _add(tables, {**row, "jobs": changed if row["jobs"] is None else row["jobs"]})
+        tables.add_note({**row, "jobs": changed if row["jobs"] is None else row["jobs"]})
 
 
 def _changed(row: Row) -> int | None:
     """Return how much a statement has changed, told from a row of it; None if there is no such thing."""
     ((name, value),) = row.items()
     return 1 if name in ("id", "name") else value == "changed" if name == "outcome" else value
-
-
-def _add(tables: Tables, row: Row) -> int:
-    number = tables.notes[-1]["id"] + 1 if tables.notes else 1
-    tables.notes.append({"id": number, "at": tables.now, **row})
-    return int(number)
 
 
 @answers

@@ -158,6 +158,7 @@ class WorkerRow:
     dead: bool = False
     overdue: tuple[int, ...] = ()
     running: tuple[int, ...] = ()
+    running_claims: tuple[int, ...] = ()
     details: str | None = None
 
 
@@ -423,6 +424,12 @@ class Tables:
         self.jobs[job.id] = changed
         self.touched.add(job.id)
         return changed
+
+    def add_note(self, note: Row) -> int:
+        """Store a note of what was done, and return its number."""
+        number = int(self.notes[-1]["id"]) + 1 if self.notes else 1
+        self.notes.append({"id": number, "at": self.now, "details": None, **note})
+        return number
 
     def forget_steps(self, job_id: int) -> None:
         """Delete what runs of a job have done."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from adjourn._memory.deaths import note_deaths
 from adjourn._memory.rules import (
     BEHIND_HEADS,
     held_by,
@@ -20,7 +21,7 @@ from adjourn._memory.rules import (
     wake,
 )
 from adjourn._memory.statements import answers
-from adjourn._memory.tables import JobRow, Tables, WorkerRow
+from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
 from adjourn.sql.constants import RESCUED_IDS, RESCUED_NAMES
 from adjourn.types import Row
 
@@ -117,6 +118,7 @@ def heartbeat(
     timeout: float,
     overdue: Sequence[int],
     running: Sequence[int],
+    claims: Sequence[int],
     details: str | None,
 ) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
@@ -132,6 +134,7 @@ def heartbeat(
             expires_at=expires_at,
             overdue=tuple(overdue),
             running=tuple(running),
+            running_claims=tuple(claims),
             details=worker.details if details is None else stored_json(details),
         )
     return [
@@ -187,44 +190,48 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequ
 
 
 @answers
-def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
+def rescue(tables: Tables, *, max_losses: int, grace: float, by: str, how: str) -> list[Row]:
     """Declare workers dead that have stopped sending heartbeats, and free their jobs."""
-    nothing: list[Row] = [
-        {"rescued": 0, "failed": 0, "dead_workers": 0, "worker_names": [], "rescued_ids": [], "failed_ids": []}
-    ]
+    nothing: Row = {
+        "rescued": 0,
+        "failed": 0,
+        "dead_workers": 0,
+        "worker_names": [],
+        "rescued_ids": [],
+        "failed_ids": [],
+    }
+    nothing |= {"died": 0, "deaths": "[]"}
     if tables.now < tables.started_at + datetime.timedelta(seconds=grace):
-        return nothing
-    dead = [worker.id for worker in tables.workers.values() if is_silent(worker, tables)]
+        return [nothing]
+    dead = [worker for worker in tables.workers.values() if is_silent(worker, tables)]
     if not dead:
-        return nothing
-    jobs = tables.of_worker(dead)
+        return [nothing]
+    jobs = tables.of_worker([worker.id for worker in dead])
     owners = sorted({job.worker_id for job in jobs if job.worker_id is not None})
     names = [tables.workers[id_].name for id_ in owners[:RESCUED_NAMES]]
+    begun = {job.id for job in jobs if _has_begun(job, tables)}
     failing = [
         job
         for job in jobs
-        if not job.claimed_ahead
+        if job.id in begun
         and (job.losses + 1 >= max_losses or (job.max_attempts is not None and job.attempts >= job.max_attempts))
     ]
     for job in failing:
-        lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
+        lost = _worker_lost(job, tables)
         tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
     tell_dependents(tables)
     rescued = [tables.jobs[job.id] for job in jobs if job.id in tables.jobs]
     for job in rescued:
-        begun = not job.claimed_ahead
-        job = attrs.evolve(
-            job,
-            unknown_since=None,
-            doubts=job.doubts + 1,
-            attempts=job.attempts + begun,
-            losses=job.losses + begun,
-            ready_at=tables.now if begun else job.ready_at,
-        )
-        tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
-    for id_ in dead:
-        del tables.workers[id_]
+        changed = attrs.evolve(job, unknown_since=None, doubts=job.doubts + 1)
+        if job.id in begun:
+            errors = with_error(job.errors, _worker_lost(job, tables))
+            counts = {"attempts": job.attempts + 1, "losses": job.losses + 1}
+            changed = attrs.evolve(changed, errors=errors, ready_at=tables.now, **counts)
+        tables.change(changed, worker_id=None, started_at=None, hold=hold_again(changed))
+    deaths = note_deaths(tables, dead, jobs, {job.id for job in failing}, by, how)
+    for worker in dead:
+        del tables.workers[worker.id]
     if jobs:
         wake(tables)
     return [
@@ -235,19 +242,30 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
             "worker_names": names,
             "rescued_ids": sorted(job.id for job in rescued)[:RESCUED_IDS],
             "failed_ids": sorted(job.id for job in failing)[:RESCUED_IDS],
+            "died": len(dead),
+            "deaths": json.dumps(deaths[:RESCUED_NAMES]),
         }
     ]
 
 
-def _worker_lost(job: JobRow, worker: WorkerRow, now: datetime.datetime) -> str:
+def _has_begun(job: JobRow, tables: Tables) -> bool:
+    """Return whether a job of a dead worker is known to have begun: it was in a slot when it was claimed, or was said to run."""
+    worker = tables.workers[job.worker_id or 0]
+    said = zip(worker.running, worker.running_claims, strict=True)
+    return not job.claimed_ahead or (job.id, job.claim) in said
+
+
+def _worker_lost(job: JobRow, tables: Tables) -> str:
+    times = f"{job.losses + 1} times " if job.losses else ""
+    worker = tables.workers[job.worker_id or 0]
     entry = {
         "exception": "adjourn.exceptions.WorkerLost",
-        "message": f"the worker was lost {job.losses + 1} times while it ran this job",
+        "message": f"the worker was lost {times}while it ran this job",
         "attempt": job.attempts + 1,
         "worker_id": worker.id,
         "worker_name": worker.name,
         "started_at": job.started_at and job.started_at.isoformat(),
-        "ended_at": now.isoformat(),
+        "ended_at": tables.now.isoformat(),
     }
     return stored_json(json.dumps(entry))
 

@@ -34,6 +34,8 @@ class Thresholds:
         The share of the connections that are in use.
     ready_warn, ready_critical
         How long a job may wait that could run.
+    deaths_warn
+        How many workers were declared dead in the last hour.
     run_warn
         How many times longer a job may run than 99 of 100 runs of its task took in the last day. The first minute is free.
     overdue_warn
@@ -65,6 +67,7 @@ class Thresholds:
     connections_critical: float = 0.95
     ready_warn: float = 60.0
     ready_critical: float = 600.0
+    deaths_warn: float = 1.0
     run_warn: float = 10.0
     overdue_warn: float = 60.0
     lock_wait_warn: float = 3600.0

@@ -18,7 +18,7 @@ An event is made only if it has a subscriber. The log is the first subscriber.
 
 from __future__ import annotations
 
-from adjourn._domain.upkeep import BlockingSession
+from adjourn._domain.upkeep import BlockingSession, DeadWorker
 from adjourn.events.jobs import (
     ErrorAfterCompletion,
     ErrorDropped,
@@ -63,6 +63,7 @@ from adjourn.events.workers import (
     EventLoopBlocked,
     HeartbeatFailed,
     LimitsHeldUp,
+    OthersDeclaredDead,
     PartitionsNotMade,
     RetriesWithoutWait,
     SlotsLost,
@@ -79,6 +80,7 @@ __all__ = [
     "BlockingSession",
     "ConnectionLost",
     "ConnectionRestored",
+    "DeadWorker",
     "ErrorAfterCompletion",
     "ErrorDropped",
     "Event",
@@ -101,6 +103,7 @@ __all__ = [
     "JobsDeferred",
     "JobsRescued",
     "LimitsHeldUp",
+    "OthersDeclaredDead",
     "OutcomeLost",
     "OutcomePostponed",
     "OutcomeReduced",

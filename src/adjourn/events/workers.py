@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from adjourn._domain.jobs import Job
-from adjourn._domain.upkeep import BlockingSession
+from adjourn._domain.upkeep import BlockingSession, DeadWorker
 from adjourn.events.subscriptions import Event
 
 
@@ -115,6 +115,23 @@ class WorkerDeclaredDead(WorkerEvent):
 
     silence: float
     given_up: int
+
+
+@attrs.frozen(kw_only=True)
+class OthersDeclaredDead(Event):
+    """A worker of this process has declared others dead. They were killed, or only silent for too long: nobody can tell. If they had jobs,
+    `JobsRescued` says what became of these.
+
+    Attributes
+    ----------
+    died
+        How many.
+    workers
+        The first five of them.
+    """
+
+    died: int
+    workers: tuple[DeadWorker, ...]
 
 
 @attrs.frozen(kw_only=True)

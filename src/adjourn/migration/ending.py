@@ -82,7 +82,7 @@ def _wait_for_workers(database: Database, wait: float) -> None:
     """Wait until no worker of adjourn is alive and no job of it runs."""
     until = time.monotonic() + wait
     while True:
-        database.own_row("rescue", max_losses=MOST_LOSSES, grace=0)
+        database.own_row("rescue", max_losses=MOST_LOSSES, grace=0, by="migrate-from-procrastinate", how="command")
         ours = database.row("list_our_workers")
         if ours["too_long"]:
             ids = ", ".join(str(row["id"]) for row in database.rows("list_too_long", limit=LISTED))

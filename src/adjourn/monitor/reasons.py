@@ -8,8 +8,12 @@ from typing import Any
 import attrs
 
 from adjourn._domain.wording import counted, shown, verb
-from adjourn.monitor.slots import SlotCount
+from adjourn.monitor.slots import SlotCount, queues_by_worker, serving_of, slots_of
 
+NOTICEABLE = 10.0
+"""From how many seconds on a wait is worth a look."""
+UNSERVED = "no worker that is alive serves it"
+"""Why jobs of a queue wait that nobody serves."""
 SAMPLE = 1_000
 """Of how many jobs that wait for a limit ``sql/monitor/limits`` says in which queues they are."""
 
@@ -90,3 +94,23 @@ def why_late(slots: SlotCount, held: Sequence[Held], *, is_served: bool) -> str:
         return ""
     # A job that is ready has passed its limits, so what they hold back is never why it waits.
     return slots.told
+
+
+def why_waits(
+    crew: Sequence[Mapping[str, Any]], working: Iterable[Mapping[str, Any]], queue: str, seconds: float
+) -> str:
+    """Return why a job of a queue waits that is ready and not paused, as the queue's page says it; empty if a worker is about to take it.
+
+    Parameters
+    ----------
+    crew, working
+        Rows of ``sql/monitor/crew`` and of ``sql/monitor/working``.
+    queue
+        Its queue.
+    seconds
+        For how long it has been ready.
+    """
+    if not serving_of(crew, queue):
+        return UNSERVED
+    slots = slots_of(crew, queues_by_worker(working), queue)
+    return slots.told if slots.are_full or seconds >= NOTICEABLE else ""

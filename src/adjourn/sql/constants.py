@@ -52,6 +52,8 @@ RESCUED_NAMES = 5
 """So many workers that have died a rescue names."""
 RESCUED_IDS = 20
 """So many of their jobs it names: the first that are freed, and the first that fail."""
+NOTED_IDS = 1_000
+"""So many of the jobs of a worker that has died are in its note."""
 MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""
 APART_FROM = 2
@@ -103,6 +105,7 @@ NUMBERS: dict[str, int | str] = {
     "most_losses": MOST_LOSSES,
     "rescued_names": RESCUED_NAMES,
     "rescued_ids": RESCUED_IDS,
+    "noted_ids": NOTED_IDS,
     "apart_from": APART_FROM,
     "resting": RESTING,
     "few_queues": FEW_QUEUES,

@@ -34,6 +34,7 @@ FEEDS: dict[str, float] = {
     "paused_tasks": 10.0,
     "tasks": 10.0,
     "limits": 10.0,
+    "deaths": 10.0,
     "workflows": 10.0,
     "oldest_transaction": 10.0,
     "database": 60.0,

@@ -7,7 +7,7 @@ from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
 from adjourn.monitor.figures import latencies
-from adjourn.monitor.reasons import held_back, told_held, why_late
+from adjourn.monitor.reasons import NOTICEABLE, UNSERVED, held_back, told_held, why_late
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import told
 from adjourn.web.page import View
@@ -28,8 +28,6 @@ OF_QUEUES = (
 """The feeds that the figures of queues are made of."""
 LONG = 60.0
 """From how many seconds on a wait is bad."""
-NOTICEABLE = 10.0
-"""From how many seconds on it is worth a look."""
 WAITS = {
     "scheduled": "scheduled",
     "lock": "behind locks",
@@ -106,7 +104,7 @@ def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
         until = "then" if queue["pause"].get("ends_at") else "it is resumed"
         found.append(("paused", "warn", f"no job starts until {until}"))
     if (queue["ready"] or queue["latency"]) and not queue["workers"]:
-        found.append(("no worker", "bad", "no worker that is alive serves it"))
+        found.append(("no worker", "bad", UNSERVED))
     if queue["latency"] >= NOTICEABLE and not queue["pause"]:
         word, grade = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
         found.append((word, grade, why_late(queue["slots"], queue["held"], is_served=queue["workers"] > 0)))

@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 
 from adjourn._domain.headers import storable_text
+from adjourn._domain.outcomes import Claim
 
 MOST_RUNNING = 1000
 """The ids of so many running jobs are told."""
@@ -27,14 +28,16 @@ class SelfReport:
 
     Attributes
     ----------
-    overdue, running
-        The ids of its jobs that were asked to end and have not, and of those that run.
+    overdue
+        The ids of its jobs that were asked to end and have not.
+    running
+        Its claims that run.
     details
         The rest, as JSON.
     """
 
     overdue: Sequence[int]
-    running: Sequence[int]
+    running: Sequence[Claim]
     details: str
 
 
@@ -60,7 +63,7 @@ class Details:
     def report(
         self,
         overdue: Sequence[int],
-        running: Collection[int],
+        running: Collection[Claim],
         *,
         buffered: int,
         outbox: int,
@@ -71,8 +74,10 @@ class Details:
 
         Parameters
         ----------
-        overdue, running
-            The ids of its jobs.
+        overdue
+            The ids of its jobs that were asked to end and have not.
+        running
+            Its claims that run.
         buffered
             How many jobs it has claimed that have not begun.
         outbox

@@ -129,7 +129,7 @@ class Exchange:
         """What a heartbeat says of this worker. May be called from any thread."""
         return self._details.report(
             self.executor.overdue,
-            tuple(self.executor.running),
+            self.executor.claims,
             buffered=len(self.slots.buffer),
             outbox=len(self._outbox),
             listens=self._is_listening,
@@ -468,7 +468,7 @@ class Exchange:
         timetable = timetable_of(self._app.job_manager)
         options, queues = self._options, self._options.queues
         timeout, audit_days, ageing = options.stalled_worker_timeout, options.audit_days, options.priority_ageing
-        caretaker = AsyncCaretaker(manager, timetable, timeout, audit_days, self._events, ageing, queues)
+        caretaker = AsyncCaretaker(manager, options.name, timetable, timeout, audit_days, self._events, ageing, queues)
         if self._finds_expired:
             await caretaker.rescue_async()
         await caretaker.keep_up_async()

@@ -178,7 +178,8 @@ class HeartbeatThread(threading.Thread):
             manager = SyncWorkerManager(watched, connector.json_loads, self._app.job_manager.schema)
             timetable, timeout = timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
             audit_days, ageing, queues = self._options.audit_days, self._options.priority_ageing, self._options.queues
-            caretaker = SyncCaretaker(manager, timetable, timeout, audit_days, self._app.events, ageing, queues)
+            name, events = self._options.name, self._app.events
+            caretaker = SyncCaretaker(manager, name, timetable, timeout, audit_days, events, ageing, queues)
             self._is_listening = self._options.listen_notify and session.can_listen
             if self._is_listening:
                 with self._trips:

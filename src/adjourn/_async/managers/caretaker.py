@@ -10,15 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-import attrs
-
 from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.partitions import CONTESTED
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import LONGEST_VISIT, Timetable
 from adjourn.events.jobs import JobsRescued
-from adjourn.events.workers import PartitionsNotMade
+from adjourn.events.workers import OthersDeclaredDead, PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
@@ -47,6 +45,8 @@ class AsyncCaretaker:
     ----------
     manager
         The operations on that database.
+    name
+        The name of the worker that does it, for notes.
     timetable
         When each part of the upkeep is due.
     timeout
@@ -64,6 +64,7 @@ class AsyncCaretaker:
     def __init__(
         self,
         manager: AsyncWorkerManager,
+        name: str,
         timetable: Timetable,
         timeout: float,
         audit_days: int,
@@ -72,6 +73,7 @@ class AsyncCaretaker:
         queues: Sequence[str] | None = None,
     ) -> None:
         self._manager = manager
+        self._name = name
         self._timetable = timetable
         self._timeout = timeout
         self._audit_days = audit_days
@@ -82,11 +84,23 @@ class AsyncCaretaker:
 
     async def rescue_async(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescue = await self._manager.rescue_async(MOST_LOSSES, self._timeout)
+        rescue = await self._manager.rescue_async(MOST_LOSSES, self._timeout, self._name, "worker")
+        if rescue.died and self._events.wants(OthersDeclaredDead):
+            self._events.emit(OthersDeclaredDead(died=rescue.died, workers=rescue.deaths))
         if not rescue.rescued and not rescue.failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(**attrs.asdict(rescue), max_losses=MOST_LOSSES))
+            self._events.emit(
+                JobsRescued(
+                    rescued=rescue.rescued,
+                    failed=rescue.failed,
+                    max_losses=MOST_LOSSES,
+                    dead_workers=rescue.dead_workers,
+                    worker_names=rescue.worker_names,
+                    rescued_ids=rescue.rescued_ids,
+                    failed_ids=rescue.failed_ids,
+                )
+            )
         return True
 
     async def keep_up_async(self) -> None:

@@ -26,7 +26,7 @@ from adjourn._domain.outcomes import (
     dump_outcomes,
 )
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.upkeep import BlockingSession, Rescue
+from adjourn._domain.upkeep import BlockingSession, DeadWorker, Rescue
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
@@ -129,7 +129,7 @@ class AsyncWorkerManager:
         worker_id: int,
         timeout: float,
         overdue: Sequence[int] = (),
-        running: Sequence[int] = (),
+        running: Sequence[Claim] = (),
         details: str | None = None,
     ) -> Heartbeat:
         """Send this worker's heartbeat, and return the answer for the worker.
@@ -143,7 +143,7 @@ class AsyncWorkerManager:
         overdue
             Its jobs that were asked to end and have not ended.
         running
-            Its jobs that run.
+            Its claims that run: of these jobs it is known that they have begun.
         details
             What else it says of itself, as JSON; None leaves that as it is.
         """
@@ -152,7 +152,8 @@ class AsyncWorkerManager:
             worker_id=worker_id,
             timeout=timeout,
             overdue=list(overdue),
-            running=list(running),
+            running=[job_id for job_id, _ in running],
+            claims=[claim for _, claim in running],
             details=details,
         )
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
@@ -325,8 +326,8 @@ class AsyncWorkerManager:
         (row,) = await self._run_async("heal", rest=rest, limit=limit)
         return row["noted"], row["rest"]
 
-    async def rescue_async(self, max_losses: int, grace: float) -> Rescue:
-        """Declare workers dead that have stopped sending heartbeats, and free their jobs.
+    async def rescue_async(self, max_losses: int, grace: float, by: str = "somebody", how: str = "program") -> Rescue:
+        """Declare workers dead that have stopped sending heartbeats, and free their jobs. Each leaves a note in the audit.
 
         Parameters
         ----------
@@ -334,14 +335,16 @@ class AsyncWorkerManager:
             A job that has lost its worker this many times fails.
         grace
             Seconds after the start of the database server during which no worker is declared dead.
+        by, how
+            Who has noticed, and how we know, for the notes.
 
         Returns
         -------
         Rescue
             How many jobs were freed and how many failed, and whose they were.
         """
-        (row,) = await self._run_async("rescue", max_losses=max_losses, grace=grace)
-        return Rescue(**row)
+        (row,) = await self._run_async("rescue", max_losses=max_losses, grace=grace, by=by, how=how)
+        return Rescue(**{**row, "deaths": [DeadWorker.of(each) for each in json.loads(row["deaths"])]})
 
     async def make_partitions_async(self, weeks: int) -> list[str]:
         """Make partitions for finished jobs in advance, and return their names; an empty list if the role lacks the

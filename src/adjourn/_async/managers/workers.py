@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._domain.actions import Author
 from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
@@ -69,11 +70,12 @@ class AsyncWorkers(AsyncStatementRunner):
         """Declare workers dead that sent no heartbeat for this many seconds, free their jobs, and return the workers'
         ids.
 
-        Workers do this for each other by themselves.
+        Workers do this for each other by themselves. Each of them leaves a note in the audit.
         """
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = await self.run_async("declare_dead", {"seconds": seconds_since_heartbeat})
-        await _manager_of(self).rescue_async(max_losses=MOST_LOSSES, grace=0)
+        author = Author(name="prune_stalled_workers", how="program") if self.note is None else self.note.author
+        await _manager_of(self).rescue_async(MOST_LOSSES, 0, author.name, author.how)
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:

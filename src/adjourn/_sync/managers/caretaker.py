@@ -11,15 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import attrs
-
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import LONGEST_VISIT, Timetable
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.partitions import CONTESTED
 from adjourn.events.jobs import JobsRescued
-from adjourn.events.workers import PartitionsNotMade
+from adjourn.events.workers import OthersDeclaredDead, PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
@@ -48,6 +46,8 @@ class SyncCaretaker:
     ----------
     manager
         The operations on that database.
+    name
+        The name of the worker that does it, for notes.
     timetable
         When each part of the upkeep is due.
     timeout
@@ -65,6 +65,7 @@ class SyncCaretaker:
     def __init__(
         self,
         manager: SyncWorkerManager,
+        name: str,
         timetable: Timetable,
         timeout: float,
         audit_days: int,
@@ -73,6 +74,7 @@ class SyncCaretaker:
         queues: Sequence[str] | None = None,
     ) -> None:
         self._manager = manager
+        self._name = name
         self._timetable = timetable
         self._timeout = timeout
         self._audit_days = audit_days
@@ -83,11 +85,23 @@ class SyncCaretaker:
 
     def rescue(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescue = self._manager.rescue(MOST_LOSSES, self._timeout)
+        rescue = self._manager.rescue(MOST_LOSSES, self._timeout, self._name, "worker")
+        if rescue.died and self._events.wants(OthersDeclaredDead):
+            self._events.emit(OthersDeclaredDead(died=rescue.died, workers=rescue.deaths))
         if not rescue.rescued and not rescue.failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(**attrs.asdict(rescue), max_losses=MOST_LOSSES))
+            self._events.emit(
+                JobsRescued(
+                    rescued=rescue.rescued,
+                    failed=rescue.failed,
+                    max_losses=MOST_LOSSES,
+                    dead_workers=rescue.dead_workers,
+                    worker_names=rescue.worker_names,
+                    rescued_ids=rescue.rescued_ids,
+                    failed_ids=rescue.failed_ids,
+                )
+            )
         return True
 
     def keep_up(self) -> None:

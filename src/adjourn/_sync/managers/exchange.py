@@ -25,7 +25,7 @@ from adjourn._domain.outcomes import (
     dump_outcomes,
 )
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.upkeep import BlockingSession, Rescue
+from adjourn._domain.upkeep import BlockingSession, DeadWorker, Rescue
 from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
 from adjourn.types import JSONLoads, Row
@@ -130,7 +130,7 @@ class SyncWorkerManager:
         worker_id: int,
         timeout: float,
         overdue: Sequence[int] = (),
-        running: Sequence[int] = (),
+        running: Sequence[Claim] = (),
         details: str | None = None,
     ) -> Heartbeat:
         """Send this worker's heartbeat, and return the answer for the worker.
@@ -144,7 +144,7 @@ class SyncWorkerManager:
         overdue
             Its jobs that were asked to end and have not ended.
         running
-            Its jobs that run.
+            Its claims that run: of these jobs it is known that they have begun.
         details
             What else it says of itself, as JSON; None leaves that as it is.
         """
@@ -153,7 +153,8 @@ class SyncWorkerManager:
             worker_id=worker_id,
             timeout=timeout,
             overdue=list(overdue),
-            running=list(running),
+            running=[job_id for job_id, _ in running],
+            claims=[claim for _, claim in running],
             details=details,
         )
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
@@ -324,8 +325,8 @@ class SyncWorkerManager:
         (row,) = self._run("heal", rest=rest, limit=limit)
         return row["noted"], row["rest"]
 
-    def rescue(self, max_losses: int, grace: float) -> Rescue:
-        """Declare workers dead that have stopped sending heartbeats, and free their jobs.
+    def rescue(self, max_losses: int, grace: float, by: str = "somebody", how: str = "program") -> Rescue:
+        """Declare workers dead that have stopped sending heartbeats, and free their jobs. Each leaves a note in the audit.
 
         Parameters
         ----------
@@ -333,14 +334,16 @@ class SyncWorkerManager:
             A job that has lost its worker this many times fails.
         grace
             Seconds after the start of the database server during which no worker is declared dead.
+        by, how
+            Who has noticed, and how we know, for the notes.
 
         Returns
         -------
         Rescue
             How many jobs were freed and how many failed, and whose they were.
         """
-        (row,) = self._run("rescue", max_losses=max_losses, grace=grace)
-        return Rescue(**row)
+        (row,) = self._run("rescue", max_losses=max_losses, grace=grace, by=by, how=how)
+        return Rescue(**{**row, "deaths": [DeadWorker.of(each) for each in json.loads(row["deaths"])]})
 
     def make_partitions(self, weeks: int) -> list[str]:
         """Make partitions for finished jobs in advance, and return their names; an empty list if the role lacks the

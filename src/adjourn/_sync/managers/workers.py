@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from adjourn._domain.actions import Author
 from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
@@ -68,11 +69,12 @@ class SyncWorkers(SyncStatementRunner):
         """Declare workers dead that sent no heartbeat for this many seconds, free their jobs, and return the workers'
         ids.
 
-        Workers do this for each other by themselves.
+        Workers do this for each other by themselves. Each of them leaves a note in the audit.
         """
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = self.run("declare_dead", {"seconds": seconds_since_heartbeat})
-        _manager_of(self).rescue(max_losses=MOST_LOSSES, grace=0)
+        author = Author(name="prune_stalled_workers", how="program") if self.note is None else self.note.author
+        _manager_of(self).rescue(MOST_LOSSES, 0, author.name, author.how)
         return [row["id"] for row in rows]
 
     def fetch_job(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:

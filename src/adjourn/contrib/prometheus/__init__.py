@@ -149,6 +149,9 @@ class _Metrics:
         )
         self._errors = counter("adjourn_worker_database_errors_total", "Failed round trips of workers", "role")
         self._dead = counter("adjourn_worker_declared_dead_total", "How often workers here were declared dead")
+        self._others_dead = counter(
+            "adjourn_worker_others_declared_dead_total", "Workers that workers here have declared dead"
+        )
         self._rescued = counter(
             "adjourn_worker_rescued_jobs_total", "Jobs of dead workers that workers here have freed", "result"
         )
@@ -173,6 +176,7 @@ class _Metrics:
                 subscribe(events.ConnectionLost, lambda _: self._errors.labels("exchange").inc()),
                 subscribe(events.HeartbeatFailed, lambda _: self._errors.labels("heartbeat").inc()),
                 subscribe(events.WorkerDeclaredDead, lambda _: self._dead.inc()),
+                subscribe(events.OthersDeclaredDead, lambda event: self._others_dead.inc(event.died)),
                 subscribe(events.JobsRescued, self._on_rescue),
             ]
 

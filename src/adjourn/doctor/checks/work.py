@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from adjourn._domain.cron import Cron
 from adjourn._domain.ticks import OVERDUE
 from adjourn._domain.wording import counted, shown, verb
+from adjourn.doctor.checks.deaths import NAMED, died_of_late
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.queries import HIDDEN_BY_SERVER, masked_query
 from adjourn.doctor.words import named, span, unseen
 from adjourn.exceptions import InvalidOption
-from adjourn.monitor.reasons import held_back, told_held, why_late
+from adjourn.monitor.reasons import UNSERVED, held_back, told_held, why_late
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 from adjourn.monitor.unknown import by_task, waiting
 from adjourn.sql.reading import COUNTED
@@ -32,13 +33,14 @@ OF_LATE = 24.0
 """Hours in which runs of its task tell how long one takes,"""
 ENOUGH = 100
 """if there were so many."""
-NAMED = 5
-"""How many things a sentence names."""
 
 
 def _workers(patient: Patient) -> Iterator[Finding]:
     queues, found = patient.rows("ready_queues"), False
     alive = [worker for worker in patient.workers if worker["is_alive"]]
+    for finding in died_of_late(patient):
+        found = True
+        yield finding
     if not alive:
         if queues:
             oldest = max(queues, key=lambda row: row["seconds"])
@@ -166,7 +168,7 @@ def _why_late(patient: Patient, queue: str) -> tuple[str, str]:
     """Return why jobs of a queue wait that could run, as the dashboard says it, and what to do."""
     crew, working = patient.crew
     if not serving_of(crew, queue):
-        return "no worker that is alive serves it", "Start a worker for this queue; see the check workers."
+        return UNSERVED, "Start a worker for this queue; see the check workers."
     slots = slots_of(crew, queues_by_worker(working), queue)
     held = held_back(patient.rows("limits")).get(queue, ())
     told = "; ".join(filter(None, (why_late(slots, held, is_served=True), told_held(held))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from adjourn._domain.upkeep import named_sessions
-from adjourn._domain.wording import counted, verb
+from adjourn._domain.wording import counted, first_of, verb
 from adjourn.events import workers
 from adjourn.events.records.shared import WORKER, Writers, brief, identity, unexpected
 
@@ -58,6 +58,21 @@ def _declared_dead(event: workers.WorkerDeclaredDead) -> None:
         f"{counted(event.given_up, 'running job')} {verb(event.given_up, 'is', 'are')}",
         verb(event.given_up, "runs", "run"),
         extra={"action": "declared_dead", "worker": identity(event.worker)},
+    )
+
+
+def _others_declared_dead(event: workers.OthersDeclaredDead) -> None:
+    WORKER.warning(
+        "Declared %s dead: %s",
+        counted(event.died, "other worker"),
+        first_of([str(each) for each in event.workers], event.died, "; "),
+        extra={
+            "action": "others_declared_dead",
+            "dead_workers": event.died,
+            "workers": [
+                {"id": each.id, "name": each.name, "host": each.host, "pid": each.pid} for each in event.workers
+            ],
+        },
     )
 
 
@@ -140,6 +155,7 @@ WRITERS: Writers = {
     workers.RetriesWithoutWait: (WORKER, logging.WARNING, _hasty),
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
+    workers.OthersDeclaredDead: (WORKER, logging.WARNING, _others_declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.WARNING, _heartbeat_failed),
     workers.SlotsLost: (WORKER, logging.ERROR, _slots_lost),
     workers.EventLoopBlocked: (WORKER, logging.WARNING, _loop_blocked),

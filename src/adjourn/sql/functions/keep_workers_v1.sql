@@ -26,9 +26,9 @@ begin
         return null;
     elsif tg_op = 'DELETE' then
         insert into @schema.adjourn_workers (
-            id, name, queues, dead, overdue, running, details, started_at, last_heartbeat_at, expires_at
+            id, name, queues, dead, overdue, running, running_claims, details, started_at, last_heartbeat_at, expires_at
         ) overriding system value
-        select id, name, queues, true, overdue, running, details, started_at, last_heartbeat_at, expires_at from gone where id = any(v_busy);
+        select id, name, queues, true, overdue, running, running_claims, details, started_at, last_heartbeat_at, expires_at from gone where id = any(v_busy);
     else
         insert into @schema.adjourn_workers (id, name, dead, expires_at) overriding system value
         select distinct busy.id, 'worker ' || busy.id, true, now() from unnest(v_busy) busy(id);

@@ -1,15 +1,20 @@
 -- Declare workers dead that have stopped sending heartbeats, and free their jobs. A job whose workers have died
 -- p_max_losses times while they ran it fails, and so does one that has had its max_attempts. The first death may have any cause, so the job goes on as before; after the
 -- second it runs apart from others, until it succeeds or its error frees it of suspicion. A job that was claimed ahead may
--- not have begun: this is no loss.
--- Returns how many jobs were freed and how many failed, how many workers had them, and the first names and ids of these.
-create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (
-    rescued integer, failed integer, dead_workers integer, worker_names text[], rescued_ids bigint[], failed_ids bigint[]
+-- not have begun: this is a loss only if its worker has said with its last heartbeat that it ran this claim of it.
+--   p_by, p_how: who has noticed, and how we know, for the notes that each of these workers leaves (adjourn_note_deaths_v1).
+-- Returns how many jobs were freed and how many failed, how many workers had them, and the first names and ids of these; and how many
+-- workers were declared dead, with what is known of the first of them, as JSON.
+create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval, p_by text, p_how text) returns table (
+    rescued integer, failed integer, dead_workers integer, worker_names text[], rescued_ids bigint[], failed_ids bigint[],
+    died integer, deaths text
 )
 language plpgsql as $$
 declare
     v_dead bigint[];
     v_owners bigint[];
+    v_of bigint[];
+    v_begun bigint[];
     v_locked bigint[];
     v_ids bigint[];
     v_locks text[];
@@ -18,6 +23,7 @@ declare
     v_special @schema.adjourn_jobs[];
 begin
     rescued := 0; failed := 0; dead_workers := 0; worker_names := '{}'; rescued_ids := '{}'; failed_ids := '{}';
+    died := 0; deaths := '[]';
     -- While the server was down no worker could send a heartbeat, so give them time to send one.
     -- (If it seems to start only later, somebody has set its clock back.)
     if now() >= pg_postmaster_start_time() and now() < pg_postmaster_start_time() + p_grace then
@@ -58,15 +64,22 @@ begin
             where j.id = any(v_locked) and (j.hold <> @ready or j.lock is null or j.lock <> all(v_kept))
         );
     end if;
-    select coalesce(array_agg(j) filter (where j.special), '{}'), coalesce(array_agg(distinct j.worker_id), '{}') into v_special, v_owners
-    from @schema.adjourn_jobs j where j.id = any(v_locked);
+    select coalesce(array_agg(j) filter (where j.special), '{}'), coalesce(array_agg(distinct j.worker_id), '{}'),
+           coalesce(array_agg(j.id), '{}'), coalesce(array_agg(j.worker_id), '{}')
+    into v_special, v_owners, v_locked, v_of from @schema.adjourn_jobs j where j.id = any(v_locked);
     dead_workers := cardinality(v_owners);
     worker_names := array(
         select w.name from @schema.adjourn_workers w where w.id = any(v_owners) order by w.id limit @rescued_names
     );
+    v_begun := array(
+        select j.id from @schema.adjourn_jobs j where j.id = any(v_locked) and (j.claimed_ahead is not true or (j.id, j.claim) in (
+            select said.id, said.claim from @schema.adjourn_workers w cross join lateral unnest(w.running, w.running_claims) said(id, claim)
+            where w.id = any(v_dead)
+        ))
+    );
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
-        where j.id = any(v_locked) and j.claimed_ahead is not true and (j.losses + 1 >= p_max_losses or j.attempts >= j.max_attempts)
+        where j.id = any(v_begun) and (j.losses + 1 >= p_max_losses or j.attempts >= j.max_attempts)
     );
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*, j as row
@@ -77,13 +90,7 @@ begin
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
                abort_requested, enqueued_at, started_at,
-               @schema.adjourn_with_error_v1(errors, jsonb_build_object(
-                   'exception', 'adjourn.exceptions.WorkerLost',
-                   'message', 'the worker was lost ' || losses + 1 || ' times while it ran this job',
-                   'attempt', attempts + 1, 'worker_id', worker_id,
-                   'worker_name', (select w.name from @schema.adjourn_workers w where w.id = worker_id),
-                   'started_at', started_at, 'ended_at', now()
-               )), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
+               @schema.adjourn_with_error_v1(errors, @schema.adjourn_worker_lost_v1(gone.row)), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
     ), counted as (
         insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
@@ -98,9 +105,11 @@ begin
     with freed as (
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
-            ready_at = case when j.claimed_ahead then j.ready_at else now() end,
-            attempts = j.attempts + (j.claimed_ahead is not true)::integer,
-            losses = j.losses + (j.claimed_ahead is not true)::integer,
+            ready_at = case when j.id = any(v_begun) then now() else j.ready_at end,
+            attempts = j.attempts + (j.id = any(v_begun))::integer,
+            losses = j.losses + (j.id = any(v_begun))::integer,
+            errors = case when j.id = any(v_begun) then
+                @schema.adjourn_with_error_v1(j.errors, @schema.adjourn_worker_lost_v1(j)) else j.errors end,
             hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
         where j.id = any(v_locked) returning j.id, j.queue, j.task_name
     ), counted as (
@@ -111,6 +120,8 @@ begin
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;
+    select noted.died, noted.deaths into died, deaths
+    from @schema.adjourn_note_deaths_v1(v_dead, v_locked, v_of, v_ids, p_by, p_how) noted;
     -- Jobs that another transaction has locked were skipped. The row of their worker stays until the next round (adjourn_keep_workers_v1).
     delete from @schema.adjourn_workers w where w.id = any(v_dead);
     if rescued + failed > 0 then

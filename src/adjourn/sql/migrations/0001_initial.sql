@@ -26,6 +26,7 @@ create table @schema.adjourn_workers (
     is_done boolean,                                  -- it has no jobs, as it has said, and its row is about to be deleted
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
     running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
+    running_claims integer[] not null default '{}',   -- and the claim of each
     details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
@@ -333,7 +334,7 @@ create table @schema.adjourn_unique_keys (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
--- What people did by way of a dashboard or a shell, in the transactions that did it. Rows are only added, and deleted when they are old.
+-- What people did by way of a dashboard or a shell, and which workers were declared dead, in the transactions that did it. Rows are only added, and deleted when they are old.
 create table @schema.adjourn_audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
@@ -343,13 +344,15 @@ create table @schema.adjourn_audit (
     target text,                                      -- on what, such as a job's id
     filter jsonb,                                     -- or on which jobs
     jobs bigint not null,                             -- how many jobs were changed
-    ids bigint[],                                     -- which, in a batch of a change of many jobs of the dashboard
+    ids bigint[],                                     -- which, in a batch of a change of many jobs of the dashboard; or those of a worker that died
+    details jsonb,                                    -- what else is known: of a worker that died
     outcome text not null,
     address text,                                     -- where the request came from, and its id
     request_id text
 );
 create index adjourn_audit_target on @schema.adjourn_audit (target, id) where target is not null;
 create index adjourn_audit_actor on @schema.adjourn_audit (actor, id);
+create index adjourn_audit_deaths on @schema.adjourn_audit (at, id) where action = 'worker.died';
 
 -- Each schedule of each periodic task, with the last tick that was deferred.
 create table @schema.adjourn_schedules (
@@ -479,6 +482,8 @@ alter table @schema.adjourn_workers enable always trigger adjourn_workers_greete
 \ir ../functions/link_v1.sql
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
+\ir ../functions/worker_lost_v1.sql
+\ir ../functions/note_deaths_v1.sql
 \ir ../functions/rescue_v1.sql
 \ir ../functions/keep_workers_v1.sql
 create trigger adjourn_workers_kept after delete on @schema.adjourn_workers referencing old table as gone

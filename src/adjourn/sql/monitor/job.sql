@@ -1,5 +1,5 @@
 -- A job, with what only this page shows.
-select j.*, l.hold, l.awaited_event, l.limit_key, limits.name as limit_name,
+select j.*, l.hold, extract(epoch from now() - greatest(l.ready_at, l.enqueued_at, l.scheduled_at))::double precision as ready_for, l.awaited_event, l.limit_key, limits.name as limit_name,
        gate.scope as gate_scope, gate.name as gate_name,
        exists (
            select from @schema.adjourn_jobs o where o.hold = @unknown and o.task_name = j.task_name and o.queue = j.queue

@@ -1,7 +1,7 @@
 with beat as (
     update @schema.adjourn_workers
     set last_heartbeat_at = now(), expires_at = now() + make_interval(secs => %(timeout)s), overdue = %(overdue)s::bigint[],
-        running = %(running)s::bigint[], details = coalesce(%(details)s::text::jsonb, details)
+        running = %(running)s::bigint[], running_claims = %(claims)s::integer[], details = coalesce(%(details)s::text::jsonb, details)
     where id = %(worker_id)s and not dead returning id
 )
 select exists (select from beat) as alive,

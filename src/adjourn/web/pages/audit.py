@@ -1,4 +1,4 @@
-"""Who did what by way of the dashboard or a shell."""
+"""Who did what by way of the dashboard or a shell, and which workers were declared dead."""
 
 from __future__ import annotations
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import datetime
 import json
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from starlette.responses import Response
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.progress import progress_of
-from adjourn.exceptions import JobChanged, TaskNotFound
+from adjourn.exceptions import JobChanged, TaskNotFound, WorkerLost
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.monitor.reader import Reader
-from adjourn.monitor.reasons import told_limit
+from adjourn.monitor.reasons import told_limit, why_waits
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
@@ -40,6 +40,7 @@ NO_TIME = (
 )
 UNKNOWN = f"{TaskNotFound.__module__}.{TaskNotFound.__qualname__}: "
 """How the error of a job begins whose task no worker knew."""
+LOST = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
 REMEDIES = {
     "job.retry": "Only a job that has ended is run again: let this one end, or cancel it first.",
     "job.run_now": f"Only a job that waits for its time is run now. {NO_TIME}",
@@ -67,7 +68,7 @@ def show(view: View) -> Answer:
     if read is None:
         lead = ("Search for jobs", view.url("jobs"))
         raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
-    row, chain, place, steps, notes, pauses = read
+    row, chain, place, steps, notes, pauses, why = read
     audit = notes if view.may("audit") else []
     job = Job.from_row(row)
     hide = view.site.hides(job)
@@ -87,6 +88,7 @@ def show(view: View) -> Answer:
         "row": row,
         "pauses": pauses,
         "waits_for": "pause" if pauses else row["waits_for"],
+        "why": "" if pauses else why,
         "args": _shown(whole["args"]),
         "result": _shown(whole["result"]) if "result" in whole else None,
         "files": [name for name, text in whole.items() if len(text) > MOST_SHOWN],
@@ -116,8 +118,8 @@ def _is_unknown(job: Job, row: Row) -> bool:
     return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
 
 
-_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row]]"
-"""A job, the line of its lock, its place there, its steps, what people did with it, and the pauses that hold it up."""
+_Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row], str]"
+"""A job, the line of its lock, its place there, its steps, what people did with it, the pauses that hold it up, and why no worker takes it."""
 
 
 def _read(view: View, number: int) -> _Read | None:
@@ -136,7 +138,12 @@ def _read(view: View, number: int) -> _Read | None:
         # A worker has to look at a job of a paused task before the job itself is known to wait for that.
         is_held = row["waits_for"] in ("pause", "worker")
         pauses = pauses_of(reader.rows("pauses"), (row["queue"],), (row["task_name"],)) if is_held else []
-        return row, chain, place, reader.rows("steps", id=number), audit, pauses
+        why = ""
+        seconds = row["ready_for"] or 0.0
+        # One whose time has come waits for a worker, too.
+        if not pauses and (row["waits_for"] == "worker" or (row["waits_for"] in ("time", "retry") and seconds > 0)):
+            why = why_waits(reader.rows("crew"), reader.rows("working"), row["queue"], seconds)
+        return row, chain, place, reader.rows("steps", id=number), audit, pauses, why
 
     if not view.is_look:
         with view.database.reader() as reader:
@@ -158,6 +165,7 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "what": hide(told_error(error))[:LONGEST_ERROR],
             "traceback": hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:],
             "state": "bad",
+            "lost": _lost(error),
         }
         for error in job.errors
     ]
@@ -170,10 +178,10 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "what": "runs",
             "state": "",
         }
-        found.append({**running, "traceback": ""})
+        found.append({**running, "traceback": "", "lost": None})
     elif job.started_at is not None and job.attempts not in kept:
         ended = {"number": job.attempts, "began": job.started_at, "ended": job.finished_at, "what": str(job.status)}
-        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": ""})
+        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": "", "lost": None})
     starts = [each["began"] for each in found if each["began"]]
     if starts:
         first = min(starts)
@@ -188,6 +196,12 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
     for before, each in zip([0, *numbers], found, strict=False):
         each["gap"] = max(0, each["number"] - before - 1)
     return found
+
+
+def _lost(error: Mapping[str, Any]) -> int | None:
+    """Return the number of the worker with which an attempt was lost, as its error says it."""
+    number = error.get("worker_id")
+    return number if error.get("exception") == LOST and isinstance(number, int) else None
 
 
 def _whole(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Notes of what people did, in words."""
+"""Notes of what people and workers did, in words."""
 
 from __future__ import annotations
 
@@ -41,20 +41,25 @@ DONE = {
     "workflow.cancel": "cancelled a workflow",
     "workflow.abort": "asked the jobs of a workflow to end",
     "workflow.retry": "ran a workflow again",
+    "worker.died": "declared a worker dead",
 }
 """What each action is, after the name of who did it."""
+DEATH = "worker.died"
+"""The action of who has declared a worker dead."""
 
 
 def told_note(view: View, note: Mapping[str, Any]) -> dict[str, Any]:
     """Return a note with its action and its filter in words, and where its target leads."""
     action, target = note["action"], note["target"]
-    is_bulk = action.startswith("bulk.")
-    lead = ""
+    is_bulk, is_death = action.startswith("bulk."), action == DEATH
+    lead, what = "", target
     if target is not None:
         if action.startswith("job.") or action == "view_args":
             lead = view.url("job", id=target)
         elif is_bulk:
-            lead = view.url("audit", target=target)
+            lead, what = view.url("audit", target=target), f"change {target.removeprefix('bulk ')}"
+        elif is_death:
+            lead, what = view.url("workers"), f"{(note['details'] or {}).get('name', '')} ({target})"
         elif action.startswith("workflow."):
             lead = view.url("workflow", id=target)
         elif action.startswith("limit."):
@@ -67,9 +72,9 @@ def told_note(view: View, note: Mapping[str, Any]) -> dict[str, Any]:
         **note,
         "told": DONE.get(action, action),
         "changed": view.url("jobs", change=target.removeprefix("bulk "))
-        if is_bulk and target and note["has_ids"] and note["jobs"] and action != "bulk.delete"
+        if (is_bulk or is_death) and target and note["has_ids"] and note["jobs"] and action != "bulk.delete"
         else "",
         "lead": lead,
-        "what": f"change {target.removeprefix('bulk ')}" if is_bulk and target else target,
+        "what": what,
         "filters": told_filter(view, note["filter"] or {}),
     }

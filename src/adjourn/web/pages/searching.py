@@ -46,6 +46,8 @@ MOST_DUE = 20_000
 """So many jobs that wait for their time are looked at at once."""
 PART = MOST_FOUND
 """So many of the jobs of a change are looked for at a time."""
+WORKER = "worker "
+"""How the target of the note of a worker begins that was declared dead."""
 
 
 def filters_of(inputs: Inputs) -> JSONDict:
@@ -94,11 +96,19 @@ class Change:
         Those of the jobs that it has changed.
     is_known
         Whether this process knows it.
+    is_death
+        Whether it is no change: these are the jobs of a worker that was declared dead.
     """
 
     id: str
     ids: Sequence[int]
     is_known: bool
+    is_death: bool = False
+
+    @property
+    def target(self) -> str:
+        """What its notes in the audit are about."""
+        return self.id if self.is_death else f"bulk {self.id}"
 
 
 def wanted_by(view: View, inputs: Inputs, change: Change | None = None) -> JSONDict:
@@ -141,10 +151,11 @@ def change_of(view: View, inputs: Inputs) -> Change | None:
     bulk = view.site.bulks.find(id_)
     if bulk is not None:
         return Change(id_, bulk.changed, is_known=True)
-    ids = [job_id for row in view.database.rows("changed", target=f"bulk {id_}") for job_id in row["ids"]]
+    change = Change(id_, (), is_known=False, is_death=id_.startswith(WORKER))
+    ids = [job_id for row in view.database.rows("changed", target=change.target) for job_id in row["ids"]]
     if not ids:
         raise BadInput("change", "nobody knows such a change any more: old notes of the audit are deleted.")
-    return Change(id_, ids, is_known=False)
+    return attrs.evolve(change, ids=ids)
 
 
 def carried(inputs: Inputs) -> dict[str, Any]:
