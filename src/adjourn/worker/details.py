@@ -66,6 +66,7 @@ class Details:
         outbox: int,
         listens: bool,
         silence: float,
+        is_ending: bool,
     ) -> SelfReport:
         """Return what to tell. May be called from any thread.
 
@@ -81,6 +82,8 @@ class Details:
             Whether it hears notifications.
         silence
             Seconds since its last round trip that succeeded.
+        is_ending
+            Whether it was stopped, and takes no more jobs.
         """
         details = {
             "host": self._host,
@@ -93,6 +96,7 @@ class Details:
             "listens": listens,
             "exchanged_ago": None if math.isinf(silence) else round(silence, 3),
             "rss": _resident(),
+            "ending": is_ending,
         }
         return SelfReport(list(overdue), sorted(running)[:MOST_RUNNING], json.dumps(details))
 
