@@ -264,24 +264,43 @@ def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: E
     stores(execute, columns=", worker_id, started_at", values=", 999999, now()")
     texts = " ".join(each.text for each in found(app, "jobs", Level.WARN))
     for words in (
-        "overdue for 5 min",
-        "placed for 3 min",
-        "knows task 'send': 1 job waits, the first for 4 min",
+        "job of queue 'mail' has been due, or its lock free, for 5 min, and no worker has looked: its workers have not said",
+        "knows task 'send': 1 job waits, the first for 4 min; the first fails in 56 min",
         "not alive",
     ):
         assert words in texts
 
 
+SERVES_MAIL = "worker --queues=mail"
+
+
 @pytest.mark.parametrize(
-    ("details", "told", "remedy"),
+    ("details", "told", "remedy", "command"),
     [
-        ('{"concurrency": 1}', "the one slot of its workers is busy, 1 with jobs of queue news", "Start more workers"),
-        ('{"concurrency": 2}', "its workers have free slots", "More workers would not help"),
-        (None, "no worker that is alive serves it", "Start a worker for this queue"),
+        (
+            '{"concurrency": 1}',
+            "the one slot of its workers is busy, 1 with jobs of queue news",
+            "Start more workers",
+            SERVES_MAIL,
+        ),
+        ('{"concurrency": 2}', "its workers have free slots", "None of its jobs has ended", "shell list_workers"),
+        (
+            '{"concurrency": 2, "ending": true}',
+            "worker one is ending and takes no jobs",
+            "Start another worker for this queue.",
+            SERVES_MAIL,
+        ),
+        (
+            '{"concurrency": 2, "exchanged_ago": 75}',
+            "worker one has looked for no jobs lately",
+            "Start another worker for this queue, and see in its log",
+            SERVES_MAIL,
+        ),
+        (None, "no worker that is alive serves it", "Start a worker for this queue", SERVES_MAIL),
     ],
 )
 def test_why_a_queue_is_late_is_what_the_dashboard_says(
-    app: adjourn.App, execute: Execute, details: str | None, told: str, remedy: str
+    app: adjourn.App, execute: Execute, details: str | None, told: str, remedy: str, command: str
 ) -> None:
     lives(execute, queues="null" if details else "array['news']")
     stores(execute, age=700)
@@ -291,7 +310,123 @@ def test_why_a_queue_is_late_is_what_the_dashboard_says(
     execute("update adjourn.adjourn_jobs set queue = 'news' where worker_id is not null")
     (finding,) = found(app, "jobs", Level.CRITICAL)
     assert finding.text.endswith(f"could have run for 12 min: {told}")
-    assert finding.remedy.startswith(remedy) or finding.remedy.endswith(f"{remedy}.")
+    assert finding.remedy.startswith(remedy)
+    assert finding.statement == f"adjourn --app=... {command}"
+    # It is the same for jobs that are due and that no worker has made ready.
+    execute(
+        "update adjourn.adjourn_jobs set hold = 1, enqueued_at = now() - interval '1 h', scheduled_at = now() - interval '700 s' "
+        "where worker_id is null"
+    )
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert finding.text.endswith(f"for 12 min, and no worker has looked: {told}")
+    assert finding.remedy == f"Workers see to this as they look for jobs. {remedy}" or remedy in finding.remedy
+    assert finding.statement == f"adjourn --app=... {command}"
+
+
+def ended(
+    execute: Execute, jobs: int, *, age: str = "2 min", run_bucket: int = 1, wait_bucket: int = 1, level: int = 1
+) -> None:
+    """Say that jobs of the queue have ended, with all runs and waits in one bucket each, counted from one."""
+    runs, waits = (
+        ", ".join(str(jobs) if number == bucket else "0" for number in range(1, 18))
+        for bucket in (run_bucket, wait_bucket)
+    )
+    execute(
+        "insert into adjourn.adjourn_stats (at, level, queue, task_name, outcome, jobs, run_seconds, run_counts, wait_counts) values "
+        f"(date_trunc('minute', now() - interval '{age}'), {level}, 'mail', 'send', 'succeeded', {jobs}, {jobs}, array[{runs}], array[{waits}])"
+    )
+
+
+def test_a_queue_that_moves_although_slots_are_free_needs_more_workers(app: adjourn.App, execute: Execute) -> None:
+    """Its jobs are so short that at any time few of them run."""
+    lives(execute)
+    execute("update adjourn.adjourn_workers set details = '{\"concurrency\": 2}'")
+    stores(execute, age=700)
+    ended(execute, 9000)
+    (finding,) = found(app, "jobs", Level.CRITICAL)
+    assert finding.text.endswith("its workers have free slots now and then, and its jobs do end")
+    assert "start more workers" in finding.remedy
+    assert finding.statement == f"adjourn --app=... {SERVES_MAIL}"
+
+
+def test_jobs_that_are_due_in_a_paused_queue_or_of_a_paused_task_are_told_as_that(
+    app: adjourn.App, execute: Execute
+) -> None:
+    lives(execute)
+    stores(execute, hold=1, columns=", scheduled_at", values=", now() - interval '300 s'")
+    with app.open():
+        app.job_manager.pause_queue("mail")
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert finding.text.startswith("Queue 'mail' has been paused")
+    with app.open():
+        app.job_manager.resume_queue("mail")
+        app.job_manager.pause_task("send")
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert finding.text.startswith("Task 'send' has been paused")
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "runs", "run_bucket", "wait_bucket", "is_told"),
+    [
+        (1, 20, 14, 14, True),
+        (2, 20, 14, 14, False),
+        (1, 19, 14, 14, False),
+        (1, 20, 5, 14, False),
+        (1, 20, 14, 5, False),
+    ],
+)
+def test_one_slot_for_long_jobs_is_told_if_others_have_waited_behind_them(
+    app: adjourn.App, execute: Execute, concurrency: int, runs: int, run_bucket: int, wait_bucket: int, is_told: bool
+) -> None:
+    lives(execute)
+    execute(f"update adjourn.adjourn_workers set details = '{{\"concurrency\": {concurrency}}}'")
+    stores(execute)
+    ended(execute, runs, age="3 h", run_bucket=run_bucket, wait_bucket=wait_bucket, level=2)
+    (finding,) = findings(app, "workers")
+    assert (finding.level is Level.WARN) is is_told
+    if is_told:
+        assert finding.text.startswith("Queue 'mail' has one slot and long jobs")
+        assert finding.statement == "adjourn --app=... worker --queues=mail --concurrency=4"
+
+
+def test_a_queueing_lock_that_is_held_for_long_is_named_with_what_its_job_waits_for(
+    app: adjourn.App, execute: Execute
+) -> None:
+    lives(execute)
+    columns, values = ", queueing_lock, waiting_queueing_lock", ", 'nightly', 'nightly'"
+    stores(execute, hold=2, columns=f"{columns}, lock", values=f"{values}, 'books'", age=3 * 86_400)
+    stores(
+        execute,
+        hold=0,
+        columns=f"{columns}, lock, worker_id, started_at",
+        values=", 'x', null, 'books', (select max(id) from adjourn.adjourn_workers), now()",
+    )
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert "of task 'send' has held queueing lock 'nightly' for 3 days, as it waits for its lock" in finding.text
+    assert finding.statement.startswith("adjourn --app=... shell show ")
+    assert finding.threshold == "queueing_lock_warn=86400 s"
+    assert found(app, "jobs", Level.OK, Thresholds(queueing_lock_warn=4 * 86_400))
+    # One that is to run next week has a reason to hold it.
+    execute(
+        "update adjourn.adjourn_jobs set hold = 1, lock = null, scheduled_at = now() + interval '7 days' where waiting_queueing_lock is not null"
+    )
+    assert found(app, "jobs", Level.OK)
+
+
+def test_when_jobs_of_an_unknown_task_fail_is_told(app: adjourn.App, execute: Execute) -> None:
+    lives(execute)
+    stores(execute, hold=5, columns=", unknown_since", values=", now() - interval '240 s'")
+    patient_one = adjourn.App(connector=app.connector, worker_defaults={"unknown_task_timeout": 7200})
+    (finding,) = found(patient_one, "jobs", Level.WARN)
+    assert finding.text.endswith("the first for 4 min; the first fails in 116 min")
+    assert "waited for 2 h" in finding.remedy
+    (finding,) = found(
+        adjourn.App(connector=app.connector, worker_defaults={"unknown_task_timeout": 60}), "jobs", Level.WARN
+    )
+    assert finding.text.endswith("the first is about to fail")
+    stores(execute)
+    (finding,) = found(app, "app", Level.WARN)
+    assert "unknown_task_timeout" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -383,7 +518,7 @@ def test_names_in_commands_are_quoted(app: adjourn.App, execute: Execute) -> Non
     examination = examine(app, only=["workers", "jobs", "locks", "schedules"], thresholds=AT_ONCE, timeout=60)
     statements = [each.statement for check in examination.checks for each in check.findings if "reboot" in each.text]
     words = [shlex.split(statement)[3:] for statement in statements if statement]
-    for expected in ([f"queue={name}", "status=todo"], [f"lock={name}"], [f"task={name}", "status=todo"]):
+    for expected in ([f"lock={name}"], [f"task={name}", "status=todo"]):
         assert ["list_jobs", *expected] in words
     assert [f"--queues={name}"] in words
 
@@ -455,7 +590,15 @@ def test_a_schedule_whose_last_job_waits_is_not_on_time(app: adjourn.App, execut
     )
     (finding,) = found(app, "schedules", Level.WARN)
     assert finding.text.startswith("The last job of")
-    assert finding.text.endswith("could have run for 9 min")
+    assert finding.text.endswith("has waited for 9 min for a worker")
+    with app.open():
+        app.job_manager.pause_queue("mail")
+    (finding,) = found(app, "schedules", Level.WARN)
+    assert finding.text.endswith("has waited for 9 min for the end of a pause")
+    # It is late when the next one is to come, but a few minutes are too few for one that is daily.
+    execute("update adjourn.adjourn_schedules set cron = '0 3 * * *'")
+    assert found(app, "schedules", Level.OK)
+    execute("update adjourn.adjourn_schedules set cron = '* * * * *'")
     execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '50 s'")
     assert found(app, "schedules", Level.OK)[0].text == "1 schedule is on time"
 

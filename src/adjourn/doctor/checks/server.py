@@ -150,7 +150,7 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
         yield (warn if ahead else critical)(
             f"There {verb(ahead, 'is a table', 'are tables')} of finished jobs for {counted(ahead, 'week')}, this one counted",
             "A worker of the tables' owner makes them; so does this, at any time.",
-            "adjourn --app=... schema --apply",
+            patient.command("schema --apply"),
             f"weeks_ahead_warn={limits.weeks_ahead_warn:g}",
         )
     in_default = patient.row("default_partition")["jobs"]

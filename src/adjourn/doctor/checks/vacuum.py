@@ -184,7 +184,7 @@ def _indexes(patient: Patient) -> Iterator[Finding]:
             found = True
             yield critical(
                 f"The index {name} is missing",
-                f"Make it for the table alone, then run {sql.APPLYING}, which builds it on each partition while workers go on.",
+                f"Make it for the table alone, then run {patient.applying}, which builds it on each partition while workers go on.",
                 definition.replace(" on ", " on only ", 1) + ";",
             )
         elif row is None:
@@ -198,7 +198,7 @@ def _indexes(patient: Patient) -> Iterator[Finding]:
             found = True
             yield warn(
                 f"The index {name} is not on all partitions of {row['table_name']} yet",
-                f"Run {sql.APPLYING}; it builds the index while workers go on.",
+                f"Run {patient.applying}; it builds the index while workers go on.",
             )
         elif not (row["is_valid"] and row["is_ready"]):
             found = True
