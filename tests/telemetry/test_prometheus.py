@@ -100,10 +100,10 @@ async def test_what_is_counted_costs_a_run_neither_an_event_nor_an_observer(
     app: adjourn.App, bench: Bench, scraped: Scraped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "LATEST", 0.01)
-    own = tuple(each for each in telemetry.OBSERVERS if isinstance(each, prometheus._Defers))
+    own = telemetry.Observers(each for each in telemetry.OBSERVERS if isinstance(each, prometheus._Defers))
     monkeypatch.setattr(telemetry, "OBSERVERS", own)  # Sentry's stays once it was there
 
-    assert not telemetry.of_runs(telemetry.OBSERVERS)
+    assert not own.of_runs
     for kind in (JobStarted, JobSucceeded):
         # The log may have subscribed, if another test has set its level.
         assert not [each for each in app.events._found[kind] if "prometheus" in each.subscriber.__module__]
