@@ -16,6 +16,8 @@ import pytest
 import adjourn
 from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine, patient
 from adjourn.doctor.checks.connection import OLDEST_SERVER
+from adjourn.doctor.checks.server import _slot
+from adjourn.doctor.checks.vacuum import _begins
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
@@ -123,6 +125,151 @@ def test_numbers_that_nobody_has_counted_yet_are_not_said_to_be_none(app: adjour
     (finding,) = found(app, "retention", Level.WARN, Thresholds.of({"history_warn": 5}))
     assert "no periodic task of this app removes old ones" in finding.text
     execute("delete from adjourn.adjourn_finished_jobs where id > 1; analyze adjourn.adjourn_finished_jobs")
+
+
+def test_the_growth_of_history_is_told_by_the_last_week(app: adjourn.App, execute: Execute) -> None:
+    finishes = (
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, status, finished_at) select n, 'a', 't', 0, '{}', 1, 0, 1, false, now(), 'failed', %s from generate_series(1, 140) n"
+    )
+    monday = datetime.datetime.now(datetime.UTC).date()
+    monday -= datetime.timedelta(days=monday.weekday() + 7)
+    table = f"adjourn.adjourn_finished_jobs_{monday:%Y%m%d}"
+    execute(
+        f"create table {table} partition of adjourn.adjourn_finished_jobs for values "
+        f"from ('{monday}T00:00Z') to ('{monday + datetime.timedelta(days=7)}T00:00Z')"
+    )
+    try:
+        execute(finishes % f"'{monday}T12:00Z'")
+        execute("analyze adjourn.adjourn_finished_jobs")
+        (finding,) = found(app, "retention", Level.OK)
+        assert "; some 20 jobs and 0.0 MB a day have come of late" in finding.text
+    finally:
+        execute(f"drop table {table}")
+
+
+def test_what_would_help_on_a_bad_day_is_a_hint_and_no_warning(
+    app: adjourn.App, execute: Execute, address: str
+) -> None:
+    role = f"hints_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    execute(f"drop role if exists {role}; create role {role} login superuser")
+    values = {
+        "jit": "on",
+        "log_lock_waits": "off",
+        "track_io_timing": "off",
+        "idle_in_transaction_session_timeout": "0",
+    }
+    try:
+        for name, value in values.items():
+            execute(f"alter role {role} set {name} = '{value}'")
+        plain = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address, user=role))
+        (hint,) = [each for each in findings(plain, "settings") if each.level is Level.OK]
+        told = [*values, *(["track_cost_delay_timing"] if "track_cost_delay_timing" in hint.remedy else [])]
+        assert f"suit a queue; {len(told)} hints would help on bad days" in hint.text
+        for name in told:
+            assert f"{name} is " in hint.remedy
+            assert f" {name} = " in hint.statement
+        assert hint.statement.endswith("select pg_reload_conf();")
+        for name, other in {
+            "jit": "off",
+            "log_lock_waits": "on",
+            "track_io_timing": "on",
+            "idle_in_transaction_session_timeout": "60000",
+        }.items():
+            execute(f"alter role {role} set {name} = '{other}'")
+        assert not [each for each in findings(plain, "settings") if any(name in each.remedy for name in values)]
+    finally:
+        execute(f"drop role {role}")
+
+
+def slot(**facts: object) -> dict[str, object]:
+    """A row of a replication slot that is not in use, as servers since 17 tell it."""
+    return {
+        "slot_name": "copy",
+        "active": False,
+        "bytes": 5e6,
+        "inactive_for": 7300.0,
+        "wal_status": "reserved",
+        **facts,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "most", "server", "level", "words"),
+    [
+        (slot(), "-1", 180_000, Level.OK, "is not in use for 2 h; nothing limits how much of the log it keeps"),
+        (slot(inactive_for=None), "-1", 150_000, Level.OK, "is not in use; nothing limits"),
+        (slot(), "1024", 180_000, None, ""),
+        (slot(active=True, inactive_for=None), "-1", 180_000, None, ""),
+        (slot(bytes=2e10), "-1", 180_000, Level.WARN, "is not in use for 2 h, and keeps 20.0 GB"),
+        (slot(invalidation_reason="rows_removed"), "-1", 180_000, Level.WARN, "was made invalid (rows_removed)"),
+        (slot(wal_status="lost", inactive_for=None), "64", 150_000, Level.WARN, "was made invalid (wal_removed)"),
+    ],
+)
+def test_what_is_said_of_a_replication_slot(
+    row: dict[str, object], most: str, server: int, level: Level | None, words: str
+) -> None:
+    finding = _slot(row, most, server)
+    if finding is None:
+        assert level is None
+        return
+    assert (finding.level, words in finding.text) == (level, True)
+    assert ("idle_replication_slot_timeout" in finding.remedy) is (server >= 180_000 and level is Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "most", "begins"),
+    [
+        ({}, 1000, "-1", 250),
+        ({"autovacuum_vacuum_threshold": "1000", "autovacuum_vacuum_scale_factor": "0"}, 1e6, "-1", 1000),
+        ({}, 1e9, "100000000", 1e8),
+        ({"autovacuum_vacuum_max_threshold": "5000"}, 1e9, "100000000", 5000),
+        ({"autovacuum_vacuum_max_threshold": "-1"}, 1000, "100", 250),
+        ({}, -1, "-1", 50),
+    ],
+)
+def test_at_how_many_dead_rows_autovacuum_begins(
+    options: dict[str, str], rows: float, most: str, begins: float
+) -> None:
+    assert _begins(options, rows, most) == begins
+
+
+def test_a_table_to_which_no_vacuum_has_come_for_an_hour_is_told(
+    app: adjourn.App, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = patient.Patient.rows
+
+    def rows(one: patient.Patient, name: str, /, **parameters: object) -> list[dict[str, object]]:
+        found = said(one, name, **parameters)
+        if name == "vacuum":
+            found = [
+                {**row, "options": None, "rows": 0, "dead": 120, "seconds": 7300.0}
+                for row in found
+                if row["name"] == "adjourn_jobs"
+            ]
+        return found
+
+    monkeypatch.setattr(patient.Patient, "rows", rows)
+    (finding,) = found(app, "autovacuum", Level.WARN)
+    assert finding.text.endswith("has 120 dead rows, 2 times as many as autovacuum begins at, and was vacuumed 2 h ago")
+    assert finding.statement == 'vacuum "adjourn"."adjourn_jobs";'
+
+
+def test_a_queue_of_the_apps_tasks_that_nobody_serves_is_told_before_jobs_come(
+    app: adjourn.App, execute: Execute
+) -> None:
+    served = adjourn.App(connector=app.connector)
+
+    @served.task(name="send", queue="mail")
+    def send() -> None: ...
+
+    assert len(findings(served, "app")) == 1  # without any worker, another check tells that
+    lives(execute, queues="'{print}'")
+    _, note = found(served, "app", Level.OK)
+    assert note.text == "No worker that is alive serves 1 queue of this app's tasks: 'mail'"
+    assert note.statement == f"adjourn --app=... {SERVES_MAIL}"
+    lives(execute, queues="'{mail}'")
+    assert len(findings(served, "app")) == 1
 
 
 def test_it_writes_nothing(app: adjourn.App, execute: Execute, address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from adjourn import sql
 from adjourn._domain.wording import counted, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
+from adjourn.monitor.slots import serving_of
 from adjourn.schema import grants
 from adjourn.sql.grants import KINDS
 from adjourn.sql.templates import identifier
@@ -193,6 +195,14 @@ def _app(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield ok(f"The app knows the tasks of all jobs that were looked at ({len(stored)})")
+    alive = serving_of(patient.crew[0])
+    queues = {task.queue for task in patient.app.tasks.values() if not task.name.startswith("builtin:")}
+    if unserved := sorted(queue for queue in queues if alive and not serving_of(alive, queue)):
+        yield ok(
+            f"No worker that is alive serves {counted(len(unserved), 'queue')} of this app's tasks: {', '.join(map(repr, unserved[:5]))}",
+            "Start one before jobs of these tasks come.",
+            patient.command(f"worker --queues={shlex.quote(unserved[0])}"),
+        )
 
 
 CHECKS = (
