@@ -18,6 +18,7 @@ from adjourn import cli
 from adjourn.doctor import CHECKS, Finding, Level, json_schema
 from adjourn.doctor.examination import JSON_VERSION
 from support.databases import apply_schema, new_database
+from support.pages import ROOT, read
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,14 @@ def test_a_project_says_which_checks_run_and_from_which_numbers_on_something_cou
     monkeypatch.delenv("ADJOURN_DOCTOR_ONLY")
     assert ids(command, capsys) == ["version", "clock", "connections"]
     assert ids([*command, "--ignore=version"], capsys) == ["clock", "connections"]
+
+
+def test_what_the_docs_have_a_project_say_is_read(
+    command: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = [each for each in read(ROOT / "docs/how-to/doctor.md") if each.language == "toml"]
+    project.write_text(block.text, encoding="utf-8")
+    assert ids(command, capsys) == [check.id for check in CHECKS if check.id != "pooler"]
 
 
 def test_the_nearest_file_counts_also_if_it_says_nothing(
