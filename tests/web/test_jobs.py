@@ -921,6 +921,20 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]
 
 
+def test_a_schedule_whose_last_job_waits_for_longer_than_its_interval_is_told_so(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["send"].defer()
+    observer.execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '8 min'")
+    observer.execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"
+        f" ('often', '', '*/2 * * * *', 'UTC', now(), {job_id}), ('nightly', '', '0 3 * * *', 'UTC', now(), {job_id})"
+    )
+    text = text_of(client.get("/schedules").text)
+    assert text.count("its job waits 8 min for a worker") == 1
+    assert text.count("on time") == 1
+
+
 def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
     app: adjourn.App, client: TestClient, observer: psycopg.Connection
 ) -> None:

@@ -134,6 +134,7 @@ class Exchange:
             outbox=len(self._outbox),
             listens=self._is_listening,
             silence=time.monotonic() - self.served_at,
+            is_ending=self.slots.is_stopping,
         )
 
     @property

@@ -269,7 +269,7 @@ class Executor:
         self._run(self._on_loop, run, compose(options.worker_middleware, body, context, self._worker))
 
     def _run(self, runner: Runner, run: Run, body: Body) -> None:
-        if telemetry.OBSERVERS and telemetry.of_runs(telemetry.OBSERVERS):
+        if telemetry.OBSERVERS.of_runs:
             body = observed(run, body, self._options.name, is_async=runner is self._on_loop)
         runner.start(run, body)
 
@@ -357,7 +357,7 @@ class Executor:
         self._end(run, self._verdicts.failed(run, error))
 
     def _end(self, run: Run, verdict: Verdict) -> None:
-        if not telemetry.OBSERVERS or not telemetry.of_runs(telemetry.OBSERVERS):
+        if not telemetry.OBSERVERS.of_runs:
             self._settle(run, verdict)
             return
         _, kind, facts = verdict

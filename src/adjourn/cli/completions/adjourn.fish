@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --for --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --reason --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --until --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --for --frame-ancestor --from-schema --health-file --http --id-gap --ignore --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --reason --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --until --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -118,7 +118,8 @@ complete -c adjourn -n '_shtab_adjourn_using healthchecks' -s h -l help -d 'show
 complete -c adjourn -n '_shtab_adjourn_using healthchecks' -l role -xka "worker producer" -d 'what to try: all that a worker does, or, as producer, deferring only; default: worker'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a doctor -d 'Look at the database and its server, at workers and jobs, and say what is wrong, why that matters, and what to do. It only reads.'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -s h -l help -d 'show this help message and exit'
-complete -c adjourn -n '_shtab_adjourn_using doctor' -l only -x -d 'run these checks; default: all'
+complete -c adjourn -n '_shtab_adjourn_using doctor' -l only -x -d 'run these checks; default: all (environment: ADJOURN_DOCTOR_ONLY)'
+complete -c adjourn -n '_shtab_adjourn_using doctor' -l ignore -x -d 'do not run these checks (environment: ADJOURN_DOCTOR_IGNORE)'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l role -xka "owner worker producer reader operator" -d 'what the role of the database is for, whose rights are looked at; default: worker'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l strict -d 'exit with 1 also for warnings, and for what is unknown'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l timeout -x -d 'how long all of it may take; default: 10'

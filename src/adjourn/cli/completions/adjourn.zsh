@@ -83,7 +83,8 @@ _shtab_adjourn_demo_defaults_added=0
 
 _shtab_adjourn_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--only[run these checks\; default\: all]:CHECK,...:"
+  "--only[run these checks\; default\: all (environment\: ADJOURN_DOCTOR_ONLY)]:CHECK,...:"
+  "--ignore[do not run these checks (environment\: ADJOURN_DOCTOR_IGNORE)]:CHECK,...:"
   "--role[what the role of the database is for, whose rights are looked at\; default\: worker]:role:(owner worker producer reader operator)"
   "--strict[exit with 1 also for warnings, and for what is unknown]"
   "--timeout[how long all of it may take\; default\: 10]:SECONDS:"

@@ -82,7 +82,7 @@ def instrument(app: App, registry: CollectorRegistry | None = None) -> Callable[
         metrics = _made.get(chosen)
         if metrics is None:
             metrics = _made[chosen] = _Metrics(chosen)
-    return metrics.follow(app)
+        return metrics.follow(app)
 
 
 def exposition(accept: str = "") -> tuple[str, bytes]:
@@ -166,6 +166,7 @@ class _Metrics:
         telemetry.observe(_Defers(self))
 
     def follow(self, app: App) -> Callable[[], None]:
+        """Begin to record an app, unless that has begun. Nobody else may do so meanwhile."""
         if app not in self._apps:
             subscribe = app.events.subscribe
             recorder, end_of_recorder = record(app, self._count)

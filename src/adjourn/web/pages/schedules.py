@@ -7,8 +7,10 @@ import time
 from typing import Any
 
 from adjourn._domain.cron import Cron
-from adjourn._domain.ticks import OVERDUE
 from adjourn.exceptions import AlreadyEnqueued, InvalidOption
+from adjourn.monitor.schedules import Standing, standing_of
+from adjourn.sql.reading import LISTED
+from adjourn.types import Row
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.pausing import told_waits
 from adjourn.web.problems import Conflict, NotFound
@@ -20,20 +22,20 @@ TICKS = 5
 def show(view: View) -> dict[str, Any]:
     """Return the schedules: those that are overdue, then those that are paused, then the others."""
     known = view.app.periodic_registry.periodic_tasks
-    rows = view.database.rows("schedules")
+    rows = view.database.rows("schedules", most=LISTED)
     schedules = []
     for row in rows:
         now = datetime.datetime.fromtimestamp(row["now"], datetime.UTC)
-        last = datetime.datetime.fromtimestamp(row["last_tick"], datetime.UTC)
-        due = next(iter(_ticks(row["cron"], row["timezone"], last, 1)), None)
-        late = (now - due).total_seconds() if due is not None and row["paused_at"] is None else 0.0
+        standing = _standing(row)
         schedules.append(
             {
                 **row,
                 "next": _ticks(row["cron"], row["timezone"], now, TICKS),
-                "late": late if late > OVERDUE else None,
-                "is_readable": due is not None,
-                "words": cron_in_words(row["cron"]) if due is not None else None,
+                "late": standing and standing.overdue,
+                "waits": standing and standing.waits,
+                "waits_for": standing and standing.waits_for,
+                "is_readable": standing is not None,
+                "words": cron_in_words(row["cron"]) if standing is not None else None,
                 "is_known": (row["task"], row["periodic_id"]) in known,
             }
         )
@@ -43,6 +45,14 @@ def show(view: View) -> dict[str, Any]:
     stored = {(row["task"], row["periodic_id"]) for row in rows}
     new = sorted(key for key in known if key not in stored)
     return {"schedules": schedules, "new": [(*key, known[key].cron) for key in new]}
+
+
+def _standing(row: Row) -> Standing | None:
+    """Return how a schedule stands; None if another program has stored what cannot be read here."""
+    try:
+        return standing_of(row)
+    except InvalidOption:
+        return None
 
 
 def _ticks(cron: str, timezone: str, after: datetime.datetime, count: int) -> list[datetime.datetime]:
