@@ -18,10 +18,11 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn._domain.checks import WAITS_FOR
 from adjourn.exceptions import ConnectorException
 from adjourn.jobs import Author, Job
 from adjourn.limits import Limit
-from adjourn.web import bulk
+from adjourn.web import bulk, words
 from adjourn.web.database import Database
 from adjourn.web.pages import ACTIONS, searching
 from adjourn.web.pages.noting import DONE
@@ -589,6 +590,42 @@ def test_jobs_that_wait_for_their_time_are_listed_by_it(
     found = re.findall(r'data-row="(\d+)"', first) + re.findall(r'data-row="(\d+)"', client.get(further).text)
     assert len(found) == len(set(found)) == 16
     assert "this is the end" in text_of(client.get(further).text)
+
+
+def test_jobs_are_found_by_what_they_wait_for(app: adjourn.App, client: TestClient) -> None:
+    send = app.tasks["send"]
+    soon, ready = send.configure(schedule_in={"minutes": 10}).defer(), send.defer()
+    album = [send.configure(lock="album").defer() for _ in range(3)]
+    tomorrow = send.configure(schedule_in={"days": 1}, lock="album").defer()
+
+    def listed(address: str) -> list[int]:
+        return [int(each) for each in re.findall(r'data-row="(\d+)"', client.get(address).text)]
+
+    assert listed("/jobs?waits_for=time") == [tomorrow, soon]
+    assert listed("/jobs?waits_for=time&order=due") == [soon, tomorrow]
+    assert listed("/jobs?waits_for=retry&order=due") == listed("/jobs?waits_for=time&status=failed") == []
+    # Until a worker that is alive has decided which of them goes first all wait for their lock.
+    assert listed("/jobs?waits_for=lock&order=oldest") == album
+    assert listed("/jobs?waits_for=worker") == [ready]
+    page = client.get("/jobs?waits_for=lock&lock=album").text
+    assert '<option value="lock" selected>its lock</option>' in page
+    assert "Looked at 6 jobs" in text_of(page)
+    (lead,) = {html.unescape(each) for each in re.findall(r'href="(/bulk\?[^"]+)"', page)}
+    preview = text_of(client.get(f"{lead}&what=priority").text)
+    assert "waits for its lock lock album" in preview
+    assert "Set the priority: 3 jobs" in preview
+    refused = client.get("/jobs?waits_for=lock&order=due")
+    assert (refused.status_code, "have no time when they are due" in refused.text) == (400, True)
+    refused = client.get("/jobs?waits_for=tea")
+    assert (refused.status_code, "pass time, event, retry" in refused.text) == (400, True)
+    client.get("/")
+    until(lambda: "behind locks" in client.get("/").text)
+    for path in ("/", "/queues"):
+        assert '<a href="/jobs?waits_for=lock">3 behind locks</a>' in client.get(path).text
+
+
+def test_every_wait_has_its_words() -> None:
+    assert tuple(words.WAITED_FOR) == WAITS_FOR
 
 
 def test_the_audit_is_found_by_who_did_it(app: adjourn.App, client: TestClient) -> None:

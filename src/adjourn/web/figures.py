@@ -160,7 +160,11 @@ def waits(view: View) -> list[dict[str, Any]]:
     if held := sum(limit["waiting"] for limit in limits):
         is_capped = any(limit["is_capped"] for limit in limits)
         found.append({"kind": "limit", "jobs": held, "is_capped": is_capped, "told": "held back by limits"})
-    addresses = {"scheduled": view.url("jobs", order="due"), "limit": view.url("limits")}
+    addresses = {
+        "scheduled": view.url("jobs", order="due"),
+        "limit": view.url("limits"),
+        **{kind: view.url("jobs", waits_for=kind) for kind in ("lock", "task", "turn")},
+    }
     return [{**row, "address": addresses.get(row["kind"])} for row in found]
 
 

@@ -28,6 +28,7 @@ from adjourn.web.pages.searching import (
     wanted_by,
 )
 from adjourn.web.problems import BadInput
+from adjourn.web.words import WAITED_FOR
 
 MOST_PAUSES = 5
 """So many pauses are told above a list."""
@@ -123,6 +124,7 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
         "orders": ORDERS,
         "carried": carried(view.query),
         "statuses": STATUSES,
+        "waited_for": WAITED_FOR,
         "chosen": ",".join(given.get("status", ())),
         "chosen_told": " or ".join(told_status(each) for value in given.get("status", ()) for each in value.split(",")),
         "ids": [each for each in given.get("job", []) if each][:MOST_FOUND],
