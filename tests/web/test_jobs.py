@@ -421,6 +421,29 @@ def test_who_wants_a_job_to_run_is_told_of_the_pause_that_keeps_it(
     assert "no job of it starts until the pause ends" in text_of(done.text)
 
 
+def test_who_wants_many_jobs_to_run_is_told_of_the_pauses_that_keep_them(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    app.job_manager.pause_queue("money")
+    app.job_manager.pause_queue("mail")
+    until(lambda: 'name="queue" value="money"' in client.get("/bulk?what=retry&queue=money").text)
+    preview = client.get("/bulk?what=retry&queue=money").text
+    assert "Some of these jobs will wait: paused Queue money ," in text_of(preview)
+    assert "Queue mail" not in text_of(preview)
+    done = client.post("/do/bulk.start", data=form_of(preview, "bulk.start"), headers=SAME_SITE)
+    ended = wait_for(app, client, done.text)
+    assert "Some of these jobs wait: paused Queue money ," in text_of(ended)
+    # It is another queue that matters to who moves them.
+    preview = client.get("/bulk?what=move&queue=money").text
+    assert "will wait" not in text_of(preview)
+    fields = {**form_of(preview, "bulk.start"), "to": "mail"}
+    done = client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+    assert "Some of these jobs wait: paused Queue mail ," in text_of(wait_for(app, client, done.text))
+    preview = client.get("/bulk?what=cancel&queue=mail").text
+    assert "Cancel: 3 jobs" in text_of(preview)
+    assert "will wait" not in text_of(preview)
+
+
 def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: TestClient) -> None:
     job_id = app.tasks["send"].defer()
     fields = form_of(client.get(f"/job?id={job_id}").text, "job.cancel")
@@ -976,8 +999,11 @@ def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
     assert "paused" in text_of(page)
     assert "overdue" not in text_of(page).replace("overdue or paused first", "")
     assert "schedule.pause" not in page
+    app.job_manager.pause_queue("default")
     done = client.post("/do/schedule.resume", data=form_of(page, "schedule.resume"), headers=SAME_SITE)
-    assert "The schedule of clean (night) is resumed." in text_of(done.text)
+    told = "The schedule of clean (night) is resumed. Queue default is paused: no job of it starts until it is resumed."
+    assert told in text_of(done.text)
+    app.job_manager.resume_queue("default")
     assert app.job_manager.list_pauses() == []
     notes = app.job_manager.actions.list_audit(target="clean (night)")
     assert [(note.action, note.outcome) for note in notes] == [("schedule.resume", "done"), ("schedule.pause", "done")]

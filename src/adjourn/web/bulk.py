@@ -31,6 +31,8 @@ PAUSE = 0.05
 LOOK = 50_000
 """Jobs that one transaction looks at."""
 MOST_JOBS = 100_000
+MOST_PLACES = 200
+"""Of so many queues and tasks of the jobs that were changed it is known whether they are paused."""
 MOST_RUNNING = 2
 MOST_KEPT = 50
 ENDING = 5.0
@@ -100,6 +102,8 @@ class BulkKind:
         Changes jobs in a transaction, and returns the ids of those that it has changed.
     asked
         What somebody has to say besides; None for nothing.
+    starts
+        Whether one expects that the jobs run then, and so is told what is paused.
     """
 
     permission: str
@@ -108,6 +112,7 @@ class BulkKind:
     usual: tuple[str, ...]
     change: Change
     asked: Question | None = None
+    starts: bool = False
 
     def narrowed(self, wanted: JSONDict) -> JSONDict | None:
         """Return the filter for jobs that this suits; None if it suits none of them."""
@@ -129,7 +134,9 @@ def _queue(form: Inputs) -> str | None:
     return form.known_name(FIELD, needed=False) or None
 
 
-def _of_waiting(permission: str, told: str, option: str, asked: Question | None = None) -> BulkKind:
+def _of_waiting(
+    permission: str, told: str, option: str, asked: Question | None = None, *, starts: bool = False
+) -> BulkKind:
     """Something that an option of `change_jobs` does with jobs that wait; without a question, its value is True."""
 
     def change(
@@ -138,7 +145,15 @@ def _of_waiting(permission: str, told: str, option: str, asked: Question | None 
         options: dict[str, Any] = {option: True if asked is None else value}
         return manager.change_jobs(ids, connection=connection, **options)
 
-    return BulkKind(permission=permission, told=told, statuses=WAITING, usual=WAITING, change=change, asked=asked)
+    return BulkKind(
+        permission=permission,
+        told=told,
+        statuses=WAITING,
+        usual=WAITING,
+        change=change,
+        asked=asked,
+        starts=starts,
+    )
 
 
 KINDS: dict[str, BulkKind] = {
@@ -157,13 +172,15 @@ KINDS: dict[str, BulkKind] = {
             told=_told_time,
             is_needed=False,
         ),
+        starts=True,
     ),
-    "run_now": _of_waiting("job.run_now", "Run now", "now"),
+    "run_now": _of_waiting("job.run_now", "Run now", "now", starts=True),
     "reschedule": _of_waiting(
         "job.reschedule",
         "Put off",
         "schedule_at",
         Question(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
+        starts=True,
     ),
     "priority": _of_waiting(
         "job.priority",
@@ -177,7 +194,11 @@ KINDS: dict[str, BulkKind] = {
         ),
     ),
     "move": _of_waiting(
-        "job.move", "Move to a queue", "move_to", Question(label="Queue", kind="text", read=_queue, told=str)
+        "job.move",
+        "Move to a queue",
+        "move_to",
+        Question(label="Queue", kind="text", read=_queue, told=str),
+        starts=True,
     ),
     "cancel": BulkKind(
         permission="job.cancel",
@@ -241,6 +262,8 @@ class Bulk:
         What carries it out.
     changed
         The ids of the jobs that were changed.
+    places
+        The queues and tasks of these, as far as they are counted.
     """
 
     id: str
@@ -262,6 +285,7 @@ class Bulk:
     is_abandoned: bool = False
     thread: threading.Thread | None = None
     changed: array.array[int] = attrs.field(factory=lambda: array.array("q"))
+    places: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
 
     @property
     def said(self) -> str:
@@ -371,6 +395,9 @@ class Bulks:
                 connection=connection,
             )
         bulk.changed.extend(changed)
+        if kind.starts and len(bulk.places) < MOST_PLACES:
+            queue, ids_changed = bulk.value if bulk.name == "move" else None, set(changed)
+            bulk.places |= {(queue or job.queue, job.task_name) for job in page.jobs if job.id in ids_changed}
         bulk.done += len(changed)
         bulk.skipped += len(ids) - len(changed)
         return page.position

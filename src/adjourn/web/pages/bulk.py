@@ -7,12 +7,13 @@ import json
 import secrets
 from typing import Any
 
-from adjourn.types import JSONDict
+from adjourn.types import JSONDict, Row
 from adjourn.web.access import lacking
 from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk, is_end
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import Action, Done, Page, View
-from adjourn.web.pages.jobs import row
+from adjourn.web.pages.jobs import MOST_PAUSES, row
+from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.pages.searching import FURTHER_LOOK, NAMES, carried, search, told_filter, wanted_by
 from adjourn.web.problems import BadInput, NotFound
 
@@ -38,6 +39,7 @@ def show(view: View) -> dict[str, Any]:
             "kind": KINDS[bulk.name],
             "title": KINDS[bulk.name].told,
             "told": told_filter(view, bulk.shown),
+            "pauses": pauses_of(view.feed("pauses"), list(bulk.places))[:MOST_PAUSES],
         }
     kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
     chosen = view.query.choice("what", list(KINDS))
@@ -71,10 +73,20 @@ def show(view: View) -> dict[str, Any]:
         "preview": preview,
         "is_capped": preview["jobs"] > MOST_JOBS or not preview["is_complete"],
         "examples": examples,
+        "pauses": _pauses(view, chosen, preview["kinds"] or []),
         "most": MOST_JOBS,
         "must_type": preview["jobs"] > MOST_UNTYPED,
         "field": FIELD,
     }
+
+
+def _pauses(view: View, name: str, kinds: list[Row]) -> list[Row]:
+    """Return the pauses that will keep jobs of these kinds, if one expects that they run then."""
+    if not KINDS[name].starts:
+        return []
+    # To which queue jobs are moved nobody has said yet.
+    places = [(None if name == "move" else kind["queue"], kind["task"]) for kind in kinds]
+    return pauses_of(view.feed("pauses"), places)[:MOST_PAUSES]
 
 
 def _told_last(view: View, id_: str) -> str:
@@ -170,7 +182,7 @@ PAGE = Page(
     title="Many jobs",
     show=show,
     permission="bulk",
-    feeds=("server", "counters"),
+    feeds=("server", "counters", "pauses"),
     is_listed=False,
     within="jobs",
     is_for_changes=True,

@@ -135,7 +135,7 @@ def _read(view: View, number: int) -> _Read | None:
         audit = reader.rows("audit", target=str(number), actor=None, before_id=None)
         # A worker has to look at a job of a paused task before the job itself is known to wait for that.
         is_held = row["waits_for"] in ("pause", "worker")
-        pauses = pauses_of(reader.rows("pauses"), (row["queue"],), (row["task_name"],)) if is_held else []
+        pauses = pauses_of(reader.rows("pauses"), [(row["queue"], row["task_name"])]) if is_held else []
         return row, chain, place, reader.rows("steps", id=number), audit, pauses
 
     if not view.is_look:

@@ -111,8 +111,7 @@ def _pauses(view: View, jobs: Sequence[Job]) -> list[Row]:
     waiting = [job for job in jobs if job.status == "todo"]
     if not waiting:
         return []
-    rows = view.database.rows("pauses")
-    return pauses_of(rows, {job.queue for job in waiting}, {job.task_name for job in waiting})[:MOST_PAUSES]
+    return pauses_of(view.database.rows("pauses"), [(job.queue, job.task_name) for job in waiting])[:MOST_PAUSES]
 
 
 def _form(view: View, columns: list[str]) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def _switch(view: View, *, pause: bool) -> Done:
             lead=("The schedules that there are", view.url("schedules")),
         ) from error
     text = f"The schedule of {name} is {word}." if changed else f"The schedule of {name} was {word} already."
-    return Done(text, view.url("schedules"))
+    waits = "" if pause else told_waits(view, lambda: [(declared and declared.queue, task)])
+    return Done(text + waits, view.url("schedules"))
 
 
 PAGE = Page(name="schedules", title="Schedules", show=show, key="s")
