@@ -31,6 +31,9 @@ PAUSE = 0.05
 LOOK = 50_000
 """Jobs that one transaction looks at."""
 MOST_JOBS = 100_000
+"""So many jobs a change takes unless whoever serves the dashboard says otherwise."""
+LARGEST_LIMIT = 1_000_000
+"""A change knows the ids of its jobs, and the preview looks at no more."""
 MOST_PLACES = 200
 """Of so many queues and tasks of the jobs that were changed it is known whether they are paused."""
 MOST_RUNNING = 2
@@ -242,6 +245,8 @@ class Bulk:
         Who asked for it.
     value
         What somebody has said besides, such as the priority.
+    most
+        After how many jobs it ends.
     expected, is_capped
         How many jobs matched, and whether there were more.
     done, skipped
@@ -274,6 +279,7 @@ class Bulk:
     expected: int
     is_capped: bool
     value: Any = None
+    most: int = MOST_JOBS
     done: int = 0
     skipped: int = 0
     state: str = "running"
@@ -292,6 +298,11 @@ class Bulk:
         """What somebody has said besides, as it is told; empty for nothing."""
         asked = KINDS[self.name].asked
         return "" if asked is None or self.value is None else asked.told(self.value)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has come to as many jobs as a change takes."""
+        return self.done + self.skipped >= self.most
 
     @property
     def left(self) -> str:
@@ -356,7 +367,7 @@ class Bulks:
             position: str | None = None
             while not bulk.stopping.is_set():
                 position = self._batch(bulk, position)
-                if position is None or bulk.done + bulk.skipped >= MOST_JOBS:
+                if position is None or bulk.is_full:
                     break
                 bulk.stopping.wait(PAUSE)
             state = "stopped" if position is not None else "done"
@@ -378,7 +389,13 @@ class Bulks:
         }
         with self._database.changing() as connection:
             page = self._manager.search_jobs(
-                **filters, **times, newest_first=False, after=position, look=LOOK, limit=BATCH, connection=connection
+                **filters,
+                **times,
+                newest_first=False,
+                after=position,
+                look=LOOK,
+                limit=min(BATCH, bulk.most - bulk.done - bulk.skipped),
+                connection=connection,
             )
             ids = [job.id for job in page.jobs if job.id is not None]
             if not ids:
@@ -443,8 +460,8 @@ def _told_end(bulk: Bulk, state: str) -> str:
     why = "before the end"
     if state == "failed":
         why = f"by an error ({bulk.error})"
-    elif bulk.done + bulk.skipped >= MOST_JOBS:
-        why = f"after {MOST_JOBS:,} jobs"
+    elif bulk.is_full:
+        why = f"after {counted(bulk.done + bulk.skipped, 'job')}"
     elif bulk.is_abandoned:
         why = "because the dashboard ended"
     return f"stopped {why}: {told}, {bulk.left} left as before. To go on, do the same again with this filter"
