@@ -792,6 +792,45 @@ def test_many_jobs_get_what_somebody_has_said(
     assert notes[0].startswith(f"jobs {failed[0]} to {failed[-1]}, to ")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("cancelled", "its task is async, and so it is cancelled where it next awaits something"),
+        ("looks", "it ends when it looks at context.should_abort() . While it blocks"),
+        ("blind", "is given no context to look at: it runs to its own end"),
+        ("elsewhere", "One in a thread ends when it looks at context.should_abort() ; while it blocks"),
+    ],
+)
+def test_what_an_abort_can_do_is_told_before_and_after_it(
+    app: adjourn.App, client: TestClient, name: str, told: str
+) -> None:
+    @app.task(name="cancelled")
+    async def cancelled() -> None: ...
+
+    @app.task(name="looks", pass_context=True)
+    def looks(context: adjourn.JobContext) -> None: ...
+
+    @app.task(name="blind")
+    def blind() -> None: ...
+
+    job_id = app.configure_task(name, lock="album", allow_unknown=True).defer()
+    page = client.get(f"/job?id={job_id}").text
+    assert "Only the end of its worker" not in text_of(page)
+    manager = app.job_manager
+    worker = manager.register_worker()
+    until(lambda: manager.fetch_job(queues=None, worker_id=worker) is not None)
+    page = client.get(f"/job?id={job_id}").text
+    assert told in text_of(page)
+    assert "Only the end of its worker" in text_of(page)
+    assert "Until then it keeps its slot and its lock." in text_of(page)
+    assert "What asking it to end can do:" in text_of(page)
+    done = client.post("/do/job.abort", data=form_of(page, "job.abort"), headers=SAME_SITE)
+    assert "It was asked to end." in text_of(done.text)
+    assert told in text_of(done.text)
+    with TestClient(web.create_app(app, auth=web.anybody, read_only=True)) as looking:
+        assert told in text_of(looking.get(f"/job?id={job_id}").text)
+
+
 def test_a_change_of_many_jobs_is_stopped(
     app: adjourn.App, client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

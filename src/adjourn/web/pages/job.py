@@ -17,6 +17,7 @@ from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.monitor.reader import Reader
 from adjourn.monitor.reasons import told_limit
+from adjourn.tasks import Task
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
@@ -94,6 +95,7 @@ def show(view: View) -> Answer:
         "is_unknown": _is_unknown(job, row),
         "is_doubtful": row["waits_for"] == "worker" and has_tasks and not is_declared,
         "is_declared": is_declared,
+        "ends_how": _ends_how(view.app.tasks.get(job.task_name)) if job.status == "doing" else None,
         "error_class": UNKNOWN,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
@@ -114,6 +116,13 @@ def _is_unknown(job: Job, row: Row) -> bool:
     last = job.errors[-1]
     # The job's own code may raise the same: of another task, then.
     return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
+
+
+def _ends_how(task: Task[Any, Any, Any] | None) -> str:
+    """Return how a run of a task ends that is asked to, as far as the task is declared here."""
+    if task is None:
+        return "unknown"
+    return "cancelled" if task.is_async else "looks" if task.pass_context else "blind"
 
 
 _Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row]]"
