@@ -19,7 +19,7 @@ from support.databases import apply_schema, new_database
 
 READY, OTHERS = 8000, 1000
 """How many jobs are ready, in eight queues and three priorities, and how many there are of each other kind."""
-SCHEDULES = 20
+SCHEDULES, TICKS = 20, 5
 FAILED = 12_000
 """How many jobs have failed, of two tasks, one of them rarely; each has an error that is stored beside the row."""
 FILLING = """
@@ -52,20 +52,23 @@ FILLING = """
            jsonb_build_array(jsonb_build_object('exception', 'builtins.ValueError', 'message', 'm', 'traceback', traceback.text))
     from generate_series(1, FAILED) n
     cross join (select string_agg(md5(k::text), '') as text from generate_series(1, 100) k) traceback;
-    insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
-    select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n
+    insert into adjourn.adjourn_schedules
+        (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id, recent_ticks, recent_job_ids)
+    select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n,
+           array_fill(now() - interval '1 minute', array[TICKS]), array_fill((-10000 - n)::bigint, array[TICKS])
     from generate_series(1, SCHEDULES) n;
 """
 BOUNDS = {
     ("monitor", "latency"): 1000,
     ("monitor", "schedules"): 40 * SCHEDULES,
+    ("monitor", "recent_ticks"): 20 * TICKS * SCHEDULES,
     ("doctor", "ready_queues"): 1000,
     # A page of the table for each of those that are looked at, and some for each error that is read.
     ("monitor", "failures"): LOOK + 12 * MOST,
 }
 """The most pages of 8 kB: each was many more when the query read rows instead of entries of an index, all of a kind, or all weeks."""
 
-ASKED = {"queue": None, "task": "rare", "look": LOOK, "most": MOST, "listed": LISTED}
+ASKED = {"queue": None, "task": "rare", "look": LOOK, "most": MOST, "listed": LISTED, "schedules": 100}
 """What the queries are asked; each takes of it what it needs."""
 
 
@@ -81,7 +84,7 @@ def filled(server_dsn: str) -> Iterator[str]:
             .replace("FAILED", str(FAILED))
         )
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).encode())
+            connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).replace("TICKS", str(TICKS)).encode())
             connection.execute("vacuum analyze")
         yield dsn
 

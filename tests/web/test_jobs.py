@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 import adjourn
 from adjourn import web
 from adjourn._domain.checks import WAITS_FOR
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.jobs import Author, Job
 from adjourn.limits import Limit
 from adjourn.web import bulk, words
@@ -1018,6 +1018,34 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     done = client.post("/do/schedule.run", data=form_of(page, "schedule.run"), headers=SAME_SITE)
     assert "of clean is stored." in text_of(done.text)
     assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]
+
+
+def test_what_came_of_the_last_ticks_of_a_schedule_is_drawn_and_told(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    manager = app.job_manager
+    began = int(time.time()) // 60 * 60 - 30 * 60
+
+    def tick(number: int, name: str = "fail", lock: str | None = None) -> int | None:
+        job = Job(queue="mail", task_name=name, queueing_lock=lock)
+        return manager.defer_periodic_job(job, "", began + 60 * number, cron="* * * * *")
+
+    ids = [tick(number) for number in range(23)]
+    assert "The last 20 ticks, the oldest first: 20 waiting" in client.get("/schedules").text
+    app.run_worker(wait=False)
+    observer.execute("update adjourn.adjourn_finished_jobs set status = 'succeeded' where id <> all(%s)", (ids[-2:],))
+    observer.execute("delete from adjourn.adjourn_finished_jobs where id = %s", (ids[5],))
+    tick(23, lock="one")
+    with pytest.raises(AlreadyEnqueued):
+        tick(24, lock="one")
+    told = "The last 20 ticks, the oldest first: 15 succeeded, 2 failed, 1 waiting, 1 skipped, 1 not stored any more"
+    until(lambda: told in client.get("/schedules").text)
+    page = client.get("/schedules").text
+    picture = page[page.index('<svg class="dots"') :].split("</svg>")[0]
+    assert (picture.count('class="good"'), picture.count('class="bad"'), picture.count("hollow")) == (15, 2, 2)
+    assert f'<a href="/jobs?job={ids[-2]}&amp;job={ids[-1]}">' in page
+    listed = client.get(f"/jobs?job={ids[-2]}&job={ids[-1]}").text
+    assert len(re.findall("data-row", listed)) == 2
 
 
 def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
