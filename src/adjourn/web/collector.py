@@ -37,6 +37,7 @@ FEEDS: dict[str, float] = {
     "workflows": 10.0,
     "oldest_transaction": 10.0,
     "database": 60.0,
+    "partitions": 60.0,
 }
 """What can be read, and after how many seconds it is read again. Each is a query of ``sql/monitor``; see also `DOCTOR`."""
 DOCTOR = "doctor"
