@@ -295,6 +295,30 @@ def test_hostile_texts_are_shown_and_do_nothing(app: adjourn.App, client: TestCl
     assert client.get("/jobs", params={"queue": name, "lock": name}).text.count(f'data-row="{job_id}"') == 1
 
 
+def test_a_traceback_is_folded_by_its_frames_and_has_no_secrets(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection, failed: list[int]
+) -> None:
+    told = (
+        f'Traceback (most recent call last):\n  File "/srv/shop/{SECRET}/tasks.py", line 3, in pay\n    bank.pay("{SECRET}")\n'
+        f'  File "/venv/lib/python3.13/site-packages/bank.py", line 8, in pay\n    raise ValueError("<b>{SECRET}</b>")\nValueError: <b>{SECRET}</b>'
+    )
+    observer.execute(
+        "update adjourn.adjourn_finished_jobs set errors = jsonb_set(errors, '{0,traceback}', to_jsonb(%s::text)) where id = %s",
+        (told, failed[0]),
+    )
+    page = client.get(f"/job?id={failed[0]}").text
+    (trace,) = re.findall(r'<div class="trace" id="trace-1">(.*?)</div>', page, re.DOTALL)
+    assert SECRET not in page
+    assert [is_open for is_open, _ in re.findall(r"<details( open)?><summary>(.*?)\n</summary>", trace)] == [
+        " open",
+        "",
+    ]
+    parts = re.sub(r"<[^>]*>", "", trace.replace("<pre>\n", "<pre>"))
+    masked = re.escape(told).replace(re.escape(SECRET), r"\S+")
+    assert re.fullmatch(masked, html.unescape(parts)), parts
+    assert '<button type="button" class="copy" data-copy="trace-1"' in page
+
+
 def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     app: adjourn.App, client: TestClient, failed: list[int]
 ) -> None:

@@ -25,6 +25,7 @@ from adjourn.web.page import Action, Answer, Done, Page, View
 from adjourn.web.pages.noting import told_note
 from adjourn.web.pages.pausing import pauses_of, told_waits
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
+from adjourn.web.traces import parts_of
 
 MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
@@ -165,7 +166,7 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "began": _time(error.get("started_at")),
             "ended": _time(error.get("ended_at")),
             "what": hide(told_error(error))[:LONGEST_ERROR],
-            "traceback": hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:],
+            "traceback": parts_of(hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:]),
             "state": "bad",
         }
         for error in job.errors
@@ -179,10 +180,10 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "what": "runs",
             "state": "",
         }
-        found.append({**running, "traceback": ""})
+        found.append({**running, "traceback": []})
     elif job.started_at is not None and job.attempts not in kept:
         ended = {"number": job.attempts, "began": job.started_at, "ended": job.finished_at, "what": str(job.status)}
-        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": ""})
+        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": []})
     starts = [each["began"] for each in found if each["began"]]
     if starts:
         first = min(starts)
