@@ -209,6 +209,7 @@ _shtab_adjourn_web_options=(
   "--read-only[leave out everything that changes something (environment\: ADJOURN_WEB_READ_ONLY, yes or no)]"
   "--title[what it is called\; default\: the name of the database (environment\: ADJOURN_WEB_TITLE)]:title:"
   "--hide-args[show no arguments in lists of jobs (environment\: ADJOURN_WEB_HIDE_ARGS, yes or no)]"
+  "--bulk-limit[how many jobs a change of many jobs takes at most, up to 1,000,000\; default\: 100,000 (environment\: ADJOURN_WEB_BULK_LIMIT)]:JOBS:"
   "--metrics[answer \/metrics with the figures of \`adjourn metrics\`, for who may see the pages (environment\: ADJOURN_WEB_METRICS, yes or no)]"
   "*--also[another app in the same dashboard, where to import it from as --app says it, with the name that its pages have\; default\: the first part of the path\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_ALSO)]:[NAME=]PATH:"
   "--user[the name that browsers ask for (environment\: ADJOURN_WEB_USER)]:NAME:"

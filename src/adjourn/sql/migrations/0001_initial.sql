@@ -369,6 +369,8 @@ create table @schema.adjourn_schedules (
     pause_ends_at timestamptz,                        -- until when; null: until it is resumed
     paused_by text,                                   -- who has paused it, and why, as far as that was said
     pause_reason text,
+    recent_ticks timestamptz[] not null default '{}', -- the last ticks that were recorded, the oldest first,
+    recent_job_ids bigint[] not null default '{}',    -- and the job of each; null where none was stored
     primary key (task_name, periodic_id)
 );
 
