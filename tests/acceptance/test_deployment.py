@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import adjourn
-from support.deployment import FILES, objects, of_dockerfile
+from support.deployment import FILES, objects, of_dockerfile, of_kubernetes
 from support.pages import ROOT, read
 from support.waiting import BOUND, until
 
@@ -161,6 +162,51 @@ def test_the_autoscaler_asks_for_the_backlog(backlog: psycopg.Connection) -> Non
     (jobs,), (seconds,) = [backlog.execute(query.encode()).fetchone() or (None,) for query in queries]
     assert jobs == 1
     assert 600 <= seconds < 700
+
+
+REPORTS = """
+import os, pathlib, adjourn
+
+app = adjourn.App(connector=adjourn.PsycopgConnector(os.environ["DATABASE_URL"]))
+
+@app.task(queue="reports")
+def write(month):
+    pathlib.Path(f"report-{month}").touch()
+"""
+
+
+def test_the_autoscaler_starts_a_worker_for_each_job_of_a_queue(
+    database: str, backlog: psycopg.Connection, tmp_path: Path
+) -> None:
+    (scaled,) = [each for each in objects() if each["kind"] == "ScaledJob"]
+    (command,) = [each for each in of_kubernetes() if each.place.startswith("ScaledJob")]
+    (trigger,) = scaled["spec"]["triggers"]
+    (tmp_path / "shop.py").write_text(REPORTS)
+    words = [word for word in command.words[1:] if not word.startswith("--http")]  # a pod has a port of its own
+    environment = {**os.environ, "DATABASE_URL": database, "ADJOURN_APP": "shop.app"}
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+
+    def wanted() -> int:
+        row = backlog.execute(trigger["metadata"]["query"].encode()).fetchone()
+        assert row is not None
+        return math.ceil(row[0] / int(trigger["metadata"]["targetQueryValue"]))
+
+    with app.open():
+        assert wanted() == 0
+        for month in range(3):
+            app.configure_task("shop.write", queue="reports").defer(month=month)
+        for left in (3, 2, 1):
+            assert wanted() == left
+            subprocess.run(
+                [sys.executable, "-m", "adjourn", *words],
+                cwd=tmp_path,
+                env=environment,
+                check=True,
+                capture_output=True,
+                timeout=BOUND,
+            )
+            assert len(list(tmp_path.glob("report-*"))) == 4 - left
+        assert wanted() == 0
 
 
 def test_the_queries_of_the_page_are_right(backlog: psycopg.Connection) -> None:

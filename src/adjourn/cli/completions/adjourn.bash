@@ -7,7 +7,7 @@
 
 _shtab_adjourn_subparsers=(worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
 
-_shtab_adjourn_worker_option_strings=(-h --help -q --queues -n --name -c --concurrency -w --wait --one-shot -p --fetch-job-polling-interval -a --abort-job-polling-interval --shutdown-graceful-timeout -l --listen-notify --no-listen-notify --delete-jobs --update-heartbeat-interval --stalled-worker-timeout --round-trip-timeout --audit-days --unknown-task-timeout --priority-ageing --timeout --stuck-worker-timeout --http --health-file --stall-after --outage-patience --statistics --no-statistics --reload)
+_shtab_adjourn_worker_option_strings=(-h --help -q --queues -n --name -c --concurrency -w --wait --one-shot -p --fetch-job-polling-interval -a --abort-job-polling-interval --shutdown-graceful-timeout -l --listen-notify --no-listen-notify --delete-jobs --update-heartbeat-interval --stalled-worker-timeout --round-trip-timeout --max-jobs --audit-days --unknown-task-timeout --priority-ageing --timeout --stuck-worker-timeout --http --health-file --stall-after --outage-patience --statistics --no-statistics --reload)
 _shtab_adjourn_defer_option_strings=(-h --help --lock --queueing-lock --at --in --queue --priority --limit-key --expires-at --expires-in --max-attempts -i --ignore-already-enqueued --no-ignore-already-enqueued --unknown --no-unknown)
 _shtab_adjourn_schema_option_strings=(-h --help --apply --read --version --migrations-path --roles --schema)
 _shtab_adjourn_healthchecks_option_strings=(-h --help --role)
