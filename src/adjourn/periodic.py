@@ -52,6 +52,11 @@ class PeriodicTask(Schedule):
     task: Task[Any, Any, Any]
     configure_kwargs: Mapping[str, Any]
 
+    @property
+    def queue(self) -> str:
+        """The queue of its jobs."""
+        return self.task.configure(**self.configure_kwargs).job.queue
+
 
 class PeriodicRegistry:
     """The periodic tasks of an app or blueprint.

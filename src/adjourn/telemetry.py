@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import attrs
 
@@ -159,7 +159,26 @@ class Observer:
         return contextlib.nullcontext()
 
 
-OBSERVERS: tuple[Observer, ...] = ()
+class Observers(tuple[Observer, ...]):
+    """Some observers.
+
+    Attributes
+    ----------
+    of_runs
+        Those that observe runs. For others no run is described, which would cost more than a job does.
+    """
+
+    of_runs: tuple[Observer, ...]
+
+    def __new__(cls, observers: Iterable[Observer] = ()) -> Self:
+        """Look once which of them observe runs."""
+        made = super().__new__(cls, observers)
+        # One may have the method as an attribute of its own.
+        made.of_runs = tuple(each for each in made if getattr(each.run, "__func__", None) is not Observer.run)
+        return made
+
+
+OBSERVERS: Observers = Observers()
 """The observers of this process. Look at it by way of its module, because it is replaced when one is added."""
 
 
@@ -184,20 +203,13 @@ def observe(observer: Observer) -> Callable[[], None]:
     global OBSERVERS
     if not isinstance(observer, Observer):
         raise InvalidOption(f"observer={observer!r}: pass an instance of a class derived from telemetry.Observer.")
-    OBSERVERS = (*OBSERVERS, observer)
+    OBSERVERS = Observers((*OBSERVERS, observer))
 
     def end() -> None:
         global OBSERVERS
-        OBSERVERS = tuple(each for each in OBSERVERS if each is not observer)
+        OBSERVERS = Observers(each for each in OBSERVERS if each is not observer)
 
     return end
-
-
-@functools.lru_cache(maxsize=2)
-def of_runs(observers: tuple[Observer, ...]) -> tuple[Observer, ...]:
-    """Return those of some observers that observe runs. For others no run is described, which would cost more than a job does."""
-    # One may have the method as an attribute of its own.
-    return tuple(each for each in observers if getattr(each.run, "__func__", None) is not Observer.run)
 
 
 def around_defer(deferral: Deferral) -> Together:
@@ -267,7 +279,7 @@ class RunObservations:
     def __init__(self, run: RunOfJob) -> None:
         self._observations: list[RunObservation] = []
         self._has_ended = False
-        for each in of_runs(OBSERVERS):
+        for each in OBSERVERS.of_runs:
             try:
                 observation = each.run(run)
             except Exception as error:

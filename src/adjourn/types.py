@@ -178,6 +178,7 @@ class WorkerOptions(TypedDict, total=False):
     update_heartbeat_interval: float
     stalled_worker_timeout: float
     round_trip_timeout: float | None
+    max_jobs: int | None
     audit_days: int
     unknown_task_timeout: float | None
     priority_ageing: float | None

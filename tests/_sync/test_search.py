@@ -87,6 +87,10 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"args": {}, "statuses": ["todo"]}, ["scheduled", "waiting"]),
     ({"queue": "mail", "task": "send", "statuses": ["failed"], "lock": "l"}, ["failed"]),
     ({"worker_id": 999_999}, []),
+    ({"waits_for": "time"}, ["scheduled"]),
+    ({"waits_for": "worker", "queue": "mail"}, ["waiting"]),
+    ({"waits_for": "lock"}, []),
+    ({"waits_for": "time", "statuses": ["failed"]}, []),
 ]
 
 
@@ -146,6 +150,15 @@ def test_jobs_that_succeeded_are_not_looked_at_for_those_that_have_not(app: adjo
     assert page.looked == 2
 
 
+def test_jobs_that_have_ended_are_not_looked_at_for_those_that_wait(app: adjourn.App, jobs: dict[str, int]) -> None:
+    page = app.job_manager.search_jobs(waits_for="lock")
+    assert (page.looked, page.position) == (2, None)
+    page = app.job_manager.search_jobs(waits_for="time", newest_first=False, look=1)
+    assert (page.jobs, page.looked) == ([], 1)
+    page = app.job_manager.search_jobs(waits_for="time", newest_first=False, after=page.position)
+    assert (ids(page), page.looked, page.position) == ([jobs["scheduled"]], 1, None)
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
@@ -153,6 +166,7 @@ def test_jobs_that_succeeded_are_not_looked_at_for_those_that_have_not(app: adjo
         *[("statuses", value) for value in ("failed", ["done"], [], 5)],
         *[(name, value) for name in ("queue", "task", "lock", "queueing_lock", "error") for value in (5, "a\0")],
         *[("worker_id", value) for value in ("7", True, 2**63)],
+        *[("waits_for", value) for value in ("tea", "", 5)],
         *[("priority", value) for value in ("7", 2**31)],
         *[("min_attempts", value) for value in (-1, "1", 2**31)],
         *[("args", value) for value in (5, "{}", {"a": {1}}, {"a": "\0"}, {"a": float("nan")}, {"a": "x" * 3000})],

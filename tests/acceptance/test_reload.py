@@ -93,9 +93,10 @@ def test_a_worker_runs_the_code_as_it_is_now(
     ("flags", "said"),
     [
         (["--one-shot"], "--reload: a worker with --one-shot ends by itself"),
+        (["--max-jobs=3"], "--reload: a worker with --max-jobs ends by itself"),
         ([], "pip install 'adjourn[reload]'"),
     ],
-    ids=["with --one-shot", "without watchfiles"],
+    ids=["with --one-shot", "with --max-jobs", "without watchfiles"],
 )
 def test_what_cannot_work_is_refused(
     flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

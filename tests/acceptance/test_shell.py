@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from adjourn.cli.progress import ProgressReport
 from adjourn.cli.shell import Shell
 from adjourn.cli.tables import Screen
 from adjourn.jobs import Author
+from adjourn.manager import JobManager
 
 HERE = Path(__file__).parent
 SCRIPT = Path(sys.executable).parent / "adjourn"
@@ -617,6 +619,29 @@ def test_who_wants_a_job_to_run_is_told_of_the_pause_that_keeps_it(app: adjourn.
     assert len(typed(f"change {job_id} priority=3")) == 1
 
 
+def test_the_pauses_that_keep_many_jobs_are_found_by_one_look(
+    app: adjourn.App, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = app.tasks["mail"].configure(queue="mail").batch_defer(*({"to": "ann"} for _ in range(20)))
+    app.job_manager.pause_queue("mail")
+    looks = 0
+    list_jobs, search_jobs = JobManager.list_jobs, JobManager.search_jobs
+
+    def counting(find: Any) -> Any:
+        def look(*arguments: Any, **options: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return find(*arguments, **options)
+
+        return look
+
+    monkeypatch.setattr(JobManager, "list_jobs", counting(list_jobs))
+    monkeypatch.setattr(JobManager, "search_jobs", counting(search_jobs))
+    told = typed(f"change {' '.join(map(str, ids))} now=yes")
+    assert " ".join(told[-1]) == "Queue mail is paused: no job of it starts until it is resumed."
+    assert looks == 1
+
+
 def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed) -> None:
     assert typed("pause queue=mail") == [["Queue", "mail", "is", "paused"]]
     assert typed("pause queue=mail task=clean") == [
@@ -641,7 +666,10 @@ def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed)
     typed("resume queue=mail task=mail")
     assert typed("pause schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "paused"]]
     assert typed("list_pauses")[1][:2] == ["schedule", "clean"]
-    assert typed("resume schedule=clean periodic_id=nightly") == [["Schedule", "clean", "(nightly)", "is", "resumed"]]
+    (done, kept) = typed("resume schedule=clean periodic_id=nightly")
+    assert done == ["Schedule", "clean", "(nightly)", "is", "resumed"]
+    assert " ".join(kept) == "Task clean is paused: no job of it starts until it is resumed."
+    typed("resume task=clean")
     assert typed("resume schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "not", "paused"]]
     with pytest.raises(
         adjourn.AdjournException, match=r"Task mail has no schedule with periodic_id='x': .*list_schedules"

@@ -12,11 +12,14 @@ from playwright.sync_api import Browser
 import adjourn
 from browser.conftest import Look
 from support.dashboard import newest_workflow
+from support.scenes import overdue, tried_often
 
 PATHS = (
     "/",
     "/?range=7d",
     "/queues",
+    "/queues?column=scheduled&column=blocked&column=unplaced",
+    "/jobs?waits_for=lock",
     "/queue?name=mail",
     "/queue?name=nobody",
     "/tasks",
@@ -45,9 +48,11 @@ def test_no_page_has_a_fault(
     chromium: Browser, address: str, app: adjourn.App, observer: psycopg.Connection, scheme: Any, width: int
 ) -> None:
     app.job_manager.pause_task("shop.monthly")
+    overdue(observer)
     found: dict[str, Any] = {}
     manager = app.job_manager
     jobs = [manager.list_jobs(status="failed")[0].id, manager.list_jobs(lock="customer 7")[0].id]
+    jobs += [manager.list_jobs(status="doing")[0].id, tried_often(app, observer)]
     several = [*(f"/job?id={job_id}" for job_id in jobs), f"/workflow?id={newest_workflow(observer)}"]
     with chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}) as context:
         look = Look(context.new_page(), address)

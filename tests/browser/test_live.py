@@ -133,3 +133,36 @@ class TestWithoutAScript:
         page = look.go("/queue?name=mail")
         page.get_by_role("button", name="Pause").click()
         expect(page.locator(".notice[role=status]")).to_have_text("Queue mail is paused.")
+
+
+def test_the_density_of_pages_is_kept_by_the_browser(look: Look) -> None:
+    page = look.go("/settings")
+    button = page.get_by_role("button", name="Density")
+    expect(button).to_have_text("Density: comfortable")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    button.click()
+    expect(button).to_have_text("Density: compact")
+    assert page.evaluate("document.documentElement.scrollHeight") < height
+    page = look.go("/queues")
+    expect(page.locator("html")).to_have_attribute("data-density", "compact")
+    page = look.go("/settings")
+    page.get_by_role("button", name="Density").click()
+    page.reload()
+    expect(page.get_by_role("button", name="Density")).to_have_text("Density: comfortable")
+
+
+def test_a_traceback_is_copied_as_it_is_although_it_is_folded(look: Look, observer: psycopg.Connection) -> None:
+    told = (
+        'Traceback (most recent call last):\n  File "/srv/shop/tasks.py", line 3, in pay\n    bank.pay(\n        order)\n'
+        '  File "/venv/lib/python3.13/site-packages/bank.py", line 8, in pay\n    raise ValueError("no <b>")\n\nDuring all that\n\nValueError: no <b>\n'
+    )
+    row = observer.execute(
+        "update adjourn.adjourn_finished_jobs set errors = jsonb_set(errors, '{0,traceback}', to_jsonb(%s::text)) "
+        "where id = (select max(id) from adjourn.adjourn_finished_jobs where status = 'failed') returning id",
+        (told,),
+    ).fetchone()
+    assert row is not None
+    page = look.go(f"/job?id={row[0]}")
+    assert page.locator(".trace").first.evaluate("each => each.textContent") == told
+    expect(page.locator(".trace details")).to_have_count(2)
+    expect(page.locator(".trace details[open]")).to_have_count(1)

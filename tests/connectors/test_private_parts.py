@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +18,12 @@ import pytest
 import sqlalchemy.pool
 from django.core.management import BaseCommand
 from django.db import models
-from prometheus_client import Histogram
+from prometheus_client import Histogram, values
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
 from adjourn._runtime.private import may_be_in_cancel_scope
-from adjourn.contrib.prometheus.private import observe
+from adjourn.contrib.prometheus.private import names_files_by_pid, observe
 
 SOURCES = Path(adjourn.__file__).parent
 
@@ -127,6 +128,13 @@ def test_histograms_of_prometheus_have_what_is_used_of_them() -> None:
     found = {(sample.name, sample.labels.get("le")): sample.value for sample in histogram._child_samples()}
     assert found[("_sum", None)] == 20.0
     assert [found[("_bucket", le)] for le in ("1.0", "2.0", "+Inf")] == [1, 3, 6]
+
+
+def test_files_of_prometheus_say_after_whose_numbers_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not names_files_by_pid()  # there are none in this process
+    for identifier, expected in ((os.getpid, True), (lambda: 3, False)):
+        monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue(identifier))
+        assert names_files_by_pid() is expected
 
 
 def test_a_histogram_without_them_observes_one_value_after_the_other() -> None:

@@ -20,8 +20,10 @@ from django.utils.functional import Promise
 
 import adjourn
 from adjourn._domain.checks import WAITS_FOR
+from adjourn._domain.pauses import PAUSED
 from adjourn.contrib.django import admin, app
 from adjourn.contrib.django.admin import actions, paginator
+from adjourn.contrib.django.admin.actions import KEPT
 from adjourn.contrib.django.models import Job, Schedule, Worker
 from adjourn.contrib.django.test import make_job
 from adjourn.exceptions import ConnectorException
@@ -580,6 +582,38 @@ def test_a_periodic_task_is_deferred_by_hand(root: Client, shop: Shop, monkeypat
         browser = client("view_schedule")
         assert "defer_now" not in body(browser, address)
     finally:
+        del app.tasks["sweep"]
+
+
+def test_the_admin_says_of_pauses_what_the_others_say() -> None:
+    assert set(KEPT) == set(PAUSED.values())
+
+
+@pytest.mark.parametrize("action", ["defer_now", "resume"])
+def test_who_wants_ticks_to_run_is_told_of_the_pauses_that_keep_their_jobs(
+    root: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setattr(app, "periodic_registry", type(app.periodic_registry)())
+    task = app.task(name="sweep", queue="rooms")(lambda timestamp: None)
+    app.periodic(cron="@hourly")(task)
+    manager = app.job_manager
+    try:
+        for name in ("sweep", "forgotten"):
+            manager.defer_periodic_job(adjourn.jobs.Job(queue="default", task_name=name), "", 60, cron="@hourly")
+        manager.pause_queue("rooms", seconds=3600)
+        manager.pause_queue("default")
+        manager.pause_task("forgotten")
+        ids = list(Schedule.objects.order_by("pk").values_list("pk", flat=True))
+        form = {"confirmed": "yes", "action": action, "_selected_action": ids}
+        told = [each for each in messages(body(root, "/admin/adjourn/schedule/", **form)) if "paused" in each]
+        rooms = "Queue rooms is paused: no job of it starts until the pause ends."
+        forgotten = "Task forgotten is paused: no job of it starts until it is resumed."
+        # A job of what this program has no schedule of is not deferred by hand.
+        assert told == ([rooms] if action == "defer_now" else [rooms, forgotten])
+    finally:
+        manager.resume_queue("rooms")
+        manager.resume_queue("default")
+        manager.resume_task("forgotten")
         del app.tasks["sweep"]
 
 

@@ -99,6 +99,7 @@ def test_schedules_have_their_last_tick_and_job(shop: Shop) -> None:
 
 INTERNAL = {
     "adjourn_workers": {"hungry", "apart", "is_done", "overdue", "running", "running_claims"},
+    "adjourn_schedules": {"recent_ticks", "recent_job_ids"},
 }
 """Columns that workers keep for themselves."""
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from adjourn import cli
 from adjourn.doctor import CHECKS, Finding, Level, json_schema
 from adjourn.doctor.examination import JSON_VERSION
 from support.databases import apply_schema, new_database
+from support.pages import ROOT, read
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,102 @@ def test_thresholds_may_be_in_the_environment(
             cli.main([*command, *form, "--only=connections"])
         assert ended.value.code == code
         assert "ADJOURN_DOCTOR_THRESHOLDS" in capsys.readouterr().err
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The ``pyproject.toml`` of a project in a folder of which the command runs."""
+    below = tmp_path / "shop" / "below"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    return tmp_path / "shop" / "pyproject.toml"
+
+
+def ids(command: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The checks that the command runs."""
+    cli.main([*command, "--json"])
+    return [each["id"] for each in json.loads(capsys.readouterr().out)["checks"]]
+
+
+def test_a_project_says_which_checks_run_and_from_which_numbers_on_something_counts(
+    command: list[str], project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write_text(
+        "[tool.adjourn.doctor]\nonly = ['version', 'connections', 'clock']\nignore = ['clock']\n"
+        "[tool.adjourn.doctor.thresholds]\nconnections_warn = 0\nconnections_critical = 0.0\n",
+        encoding="utf-8",
+    )
+    assert ids(command, capsys) == ["version", "connections"]
+    assert cli.main(command) == 1
+    # Others of the file remain.
+    assert cli.main([*command, "--threshold=connections_critical=1"]) == 0
+    assert cli.main([*command, "--threshold=connections_critical=1", "--strict"]) == 1
+    # The environment wins over the file, and the command line over both.
+    monkeypatch.setenv("ADJOURN_DOCTOR_THRESHOLDS", "connections_critical=1")
+    assert cli.main(command) == 0
+    assert cli.main([*command, "--threshold=connections_critical=0"]) == 1
+    capsys.readouterr()
+    monkeypatch.setenv("ADJOURN_DOCTOR_ONLY", "schema,clock")
+    assert ids(command, capsys) == ["schema", "clock"]
+    monkeypatch.setenv("ADJOURN_DOCTOR_IGNORE", "schema")
+    assert ids(command, capsys) == ["clock"]
+    assert ids([*command, "--only=schema"], capsys) == ["schema"]
+    monkeypatch.delenv("ADJOURN_DOCTOR_ONLY")
+    assert ids(command, capsys) == ["version", "clock", "connections"]
+    assert ids([*command, "--ignore=version"], capsys) == ["clock", "connections"]
+
+
+def test_what_the_docs_have_a_project_say_is_read(
+    command: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = [each for each in read(ROOT / "docs/how-to/doctor.md") if each.language == "toml"]
+    project.write_text(block.text, encoding="utf-8")
+    assert ids(command, capsys) == [check.id for check in CHECKS if check.id != "pooler"]
+
+
+def test_the_nearest_file_counts_also_if_it_says_nothing(
+    command: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write_text("[tool.adjourn.doctor]\nonly = ['version']\n", encoding="utf-8")
+    assert ids(command, capsys) == ["version"]
+    Path("pyproject.toml").write_text("[project]\nname = 'other'\n", encoding="utf-8")
+    assert len(ids(command, capsys)) == len(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("only = 'workers'", "tool.adjourn.doctor.only: 'workers' is no list of checks. Write only = ["),
+        ("only = [1]", "tool.adjourn.doctor.only: [1] is no list of checks"),
+        ("ignore = ['nonsense']", "tool.adjourn.doctor.ignore: there is no check 'nonsense'; the checks are connect,"),
+        ("only = ['jobs']\nignore = ['jobs']", "All checks that were to run are ignored."),
+        ("treshold = 3", "tool.adjourn.doctor.treshold: there is no such key"),
+        ("thresholds = 3", "tool.adjourn.doctor.thresholds: 3 is no table. Write thresholds = {ready_warn = 300}"),
+        ("thresholds = {ready = 3}", "tool.adjourn.doctor.thresholds.ready: There is no threshold 'ready'"),
+        ("thresholds = {ready_warn = 'soon'}", "thresholds.ready_warn: The threshold ready_warn='soon': pass a number"),
+        ("thresholds = {ready_warn = true}", "pass a number of zero or more"),
+        ("thresholds = {ready_warn = nan}", "pass a number of zero or more"),
+        ("only = [", "cannot be read, so nobody knows what it says in [tool.adjourn.doctor]"),
+    ],
+)
+def test_what_makes_no_sense_in_a_project_is_refused_with_its_file_and_key(
+    command: list[str], project: Path, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write_text(f"[tool.adjourn.doctor]\n{text}\n", encoding="utf-8")
+    for form, code in (([], 2), (["--nagios"], 3)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command, *form])
+        assert ended.value.code == code
+        told = capsys.readouterr().err
+        assert words in told
+        assert str(project) in told or "All checks" in told
+
+
+def test_a_table_that_is_none_is_refused(command: list[str], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project.write_text("[tool.adjourn]\ndoctor = 3\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(command)
+    assert "tool.adjourn.doctor is no table. Write [tool.adjourn.doctor]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import pytest
 import adjourn
 from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine, patient
 from adjourn.doctor.checks.connection import OLDEST_SERVER
+from adjourn.doctor.checks.server import _slot
+from adjourn.doctor.checks.vacuum import _begins
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Author
 from support.databases import apply_schema, new_database
@@ -123,6 +125,151 @@ def test_numbers_that_nobody_has_counted_yet_are_not_said_to_be_none(app: adjour
     (finding,) = found(app, "retention", Level.WARN, Thresholds.of({"history_warn": 5}))
     assert "no periodic task of this app removes old ones" in finding.text
     execute("delete from adjourn.adjourn_finished_jobs where id > 1; analyze adjourn.adjourn_finished_jobs")
+
+
+def test_the_growth_of_history_is_told_by_the_last_week(app: adjourn.App, execute: Execute) -> None:
+    finishes = (
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, status, finished_at) select n, 'a', 't', 0, '{}', 1, 0, 1, false, now(), 'failed', %s from generate_series(1, 140) n"
+    )
+    monday = datetime.datetime.now(datetime.UTC).date()
+    monday -= datetime.timedelta(days=monday.weekday() + 7)
+    table = f"adjourn.adjourn_finished_jobs_{monday:%Y%m%d}"
+    execute(
+        f"create table {table} partition of adjourn.adjourn_finished_jobs for values "
+        f"from ('{monday}T00:00Z') to ('{monday + datetime.timedelta(days=7)}T00:00Z')"
+    )
+    try:
+        execute(finishes % f"'{monday}T12:00Z'")
+        execute("analyze adjourn.adjourn_finished_jobs")
+        (finding,) = found(app, "retention", Level.OK)
+        assert "; some 20 jobs and 0.0 MB a day have come of late" in finding.text
+    finally:
+        execute(f"drop table {table}")
+
+
+def test_what_would_help_on_a_bad_day_is_a_hint_and_no_warning(
+    app: adjourn.App, execute: Execute, address: str
+) -> None:
+    role = f"hints_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    execute(f"drop role if exists {role}; create role {role} login superuser")
+    values = {
+        "jit": "on",
+        "log_lock_waits": "off",
+        "track_io_timing": "off",
+        "idle_in_transaction_session_timeout": "0",
+    }
+    try:
+        for name, value in values.items():
+            execute(f"alter role {role} set {name} = '{value}'")
+        plain = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address, user=role))
+        (hint,) = [each for each in findings(plain, "settings") if each.level is Level.OK]
+        told = [*values, *(["track_cost_delay_timing"] if "track_cost_delay_timing" in hint.remedy else [])]
+        assert f"suit a queue; {len(told)} hints would help on bad days" in hint.text
+        for name in told:
+            assert f"{name} is " in hint.remedy
+            assert f" {name} = " in hint.statement
+        assert hint.statement.endswith("select pg_reload_conf();")
+        for name, other in {
+            "jit": "off",
+            "log_lock_waits": "on",
+            "track_io_timing": "on",
+            "idle_in_transaction_session_timeout": "60000",
+        }.items():
+            execute(f"alter role {role} set {name} = '{other}'")
+        assert not [each for each in findings(plain, "settings") if any(name in each.remedy for name in values)]
+    finally:
+        execute(f"drop role {role}")
+
+
+def slot(**facts: object) -> dict[str, object]:
+    """A row of a replication slot that is not in use, as servers since 17 tell it."""
+    return {
+        "slot_name": "copy",
+        "active": False,
+        "bytes": 5e6,
+        "inactive_for": 7300.0,
+        "wal_status": "reserved",
+        **facts,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "most", "server", "level", "words"),
+    [
+        (slot(), "-1", 180_000, Level.OK, "is not in use for 2 h; nothing limits how much of the log it keeps"),
+        (slot(inactive_for=None), "-1", 150_000, Level.OK, "is not in use; nothing limits"),
+        (slot(), "1024", 180_000, None, ""),
+        (slot(active=True, inactive_for=None), "-1", 180_000, None, ""),
+        (slot(bytes=2e10), "-1", 180_000, Level.WARN, "is not in use for 2 h, and keeps 20.0 GB"),
+        (slot(invalidation_reason="rows_removed"), "-1", 180_000, Level.WARN, "was made invalid (rows_removed)"),
+        (slot(wal_status="lost", inactive_for=None), "64", 150_000, Level.WARN, "was made invalid (wal_removed)"),
+    ],
+)
+def test_what_is_said_of_a_replication_slot(
+    row: dict[str, object], most: str, server: int, level: Level | None, words: str
+) -> None:
+    finding = _slot(row, most, server)
+    if finding is None:
+        assert level is None
+        return
+    assert (finding.level, words in finding.text) == (level, True)
+    assert ("idle_replication_slot_timeout" in finding.remedy) is (server >= 180_000 and level is Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "most", "begins"),
+    [
+        ({}, 1000, "-1", 250),
+        ({"autovacuum_vacuum_threshold": "1000", "autovacuum_vacuum_scale_factor": "0"}, 1e6, "-1", 1000),
+        ({}, 1e9, "100000000", 1e8),
+        ({"autovacuum_vacuum_max_threshold": "5000"}, 1e9, "100000000", 5000),
+        ({"autovacuum_vacuum_max_threshold": "-1"}, 1000, "100", 250),
+        ({}, -1, "-1", 50),
+    ],
+)
+def test_at_how_many_dead_rows_autovacuum_begins(
+    options: dict[str, str], rows: float, most: str, begins: float
+) -> None:
+    assert _begins(options, rows, most) == begins
+
+
+def test_a_table_to_which_no_vacuum_has_come_for_an_hour_is_told(
+    app: adjourn.App, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = patient.Patient.rows
+
+    def rows(one: patient.Patient, name: str, /, **parameters: object) -> list[dict[str, object]]:
+        found = said(one, name, **parameters)
+        if name == "vacuum":
+            found = [
+                {**row, "options": None, "rows": 0, "dead": 120, "seconds": 7300.0}
+                for row in found
+                if row["name"] == "adjourn_jobs"
+            ]
+        return found
+
+    monkeypatch.setattr(patient.Patient, "rows", rows)
+    (finding,) = found(app, "autovacuum", Level.WARN)
+    assert finding.text.endswith("has 120 dead rows, 2 times as many as autovacuum begins at, and was vacuumed 2 h ago")
+    assert finding.statement == 'vacuum "adjourn"."adjourn_jobs";'
+
+
+def test_a_queue_of_the_apps_tasks_that_nobody_serves_is_told_before_jobs_come(
+    app: adjourn.App, execute: Execute
+) -> None:
+    served = adjourn.App(connector=app.connector)
+
+    @served.task(name="send", queue="mail")
+    def send() -> None: ...
+
+    assert len(findings(served, "app")) == 1  # without any worker, another check tells that
+    lives(execute, queues="'{print}'")
+    _, note = found(served, "app", Level.OK)
+    assert note.text == "No worker that is alive serves 1 queue of this app's tasks: 'mail'"
+    assert note.statement == f"adjourn --app=... {SERVES_MAIL}"
+    lives(execute, queues="'{mail}'")
+    assert len(findings(served, "app")) == 1
 
 
 def test_it_writes_nothing(app: adjourn.App, execute: Execute, address: str) -> None:
@@ -289,24 +436,43 @@ def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: E
     stores(execute, columns=", worker_id, started_at", values=", 999999, now()")
     texts = " ".join(each.text for each in found(app, "jobs", Level.WARN))
     for words in (
-        "overdue for 5 min",
-        "placed for 3 min",
-        "knows task 'send': 1 job waits, the first for 4 min",
+        "job of queue 'mail' has been due, or its lock free, for 5 min, and no worker has looked: its workers have not said",
+        "knows task 'send': 1 job waits, the first for 4 min; the first fails in 56 min",
         "not alive",
     ):
         assert words in texts
 
 
+SERVES_MAIL = "worker --queues=mail"
+
+
 @pytest.mark.parametrize(
-    ("details", "told", "remedy"),
+    ("details", "told", "remedy", "command"),
     [
-        ('{"concurrency": 1}', "the one slot of its workers is busy, 1 with jobs of queue news", "Start more workers"),
-        ('{"concurrency": 2}', "its workers have free slots", "More workers would not help"),
-        (None, "no worker that is alive serves it", "Start a worker for this queue"),
+        (
+            '{"concurrency": 1}',
+            "the one slot of its workers is busy, 1 with jobs of queue news",
+            "Start more workers",
+            SERVES_MAIL,
+        ),
+        ('{"concurrency": 2}', "its workers have free slots", "None of its jobs has ended", "shell list_workers"),
+        (
+            '{"concurrency": 2, "ending": true}',
+            "worker one is ending and takes no jobs",
+            "Start another worker for this queue.",
+            SERVES_MAIL,
+        ),
+        (
+            '{"concurrency": 2, "exchanged_ago": 75}',
+            "worker one has looked for no jobs lately",
+            "Start another worker for this queue, and see in its log",
+            SERVES_MAIL,
+        ),
+        (None, "no worker that is alive serves it", "Start a worker for this queue", SERVES_MAIL),
     ],
 )
 def test_why_a_queue_is_late_is_what_the_dashboard_says(
-    app: adjourn.App, execute: Execute, details: str | None, told: str, remedy: str
+    app: adjourn.App, execute: Execute, details: str | None, told: str, remedy: str, command: str
 ) -> None:
     lives(execute, queues="null" if details else "array['news']")
     stores(execute, age=700)
@@ -316,7 +482,123 @@ def test_why_a_queue_is_late_is_what_the_dashboard_says(
     execute("update adjourn.adjourn_jobs set queue = 'news' where worker_id is not null")
     (finding,) = found(app, "jobs", Level.CRITICAL)
     assert finding.text.endswith(f"could have run for 12 min: {told}")
-    assert finding.remedy.startswith(remedy) or finding.remedy.endswith(f"{remedy}.")
+    assert finding.remedy.startswith(remedy)
+    assert finding.statement == f"adjourn --app=... {command}"
+    # It is the same for jobs that are due and that no worker has made ready.
+    execute(
+        "update adjourn.adjourn_jobs set hold = 1, enqueued_at = now() - interval '1 h', scheduled_at = now() - interval '700 s' "
+        "where worker_id is null"
+    )
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert finding.text.endswith(f"for 12 min, and no worker has looked: {told}")
+    assert finding.remedy == f"Workers see to this as they look for jobs. {remedy}" or remedy in finding.remedy
+    assert finding.statement == f"adjourn --app=... {command}"
+
+
+def ended(
+    execute: Execute, jobs: int, *, age: str = "2 min", run_bucket: int = 1, wait_bucket: int = 1, level: int = 1
+) -> None:
+    """Say that jobs of the queue have ended, with all runs and waits in one bucket each, counted from one."""
+    runs, waits = (
+        ", ".join(str(jobs) if number == bucket else "0" for number in range(1, 18))
+        for bucket in (run_bucket, wait_bucket)
+    )
+    execute(
+        "insert into adjourn.adjourn_stats (at, level, queue, task_name, outcome, jobs, run_seconds, run_counts, wait_counts) values "
+        f"(date_trunc('minute', now() - interval '{age}'), {level}, 'mail', 'send', 'succeeded', {jobs}, {jobs}, array[{runs}], array[{waits}])"
+    )
+
+
+def test_a_queue_that_moves_although_slots_are_free_needs_more_workers(app: adjourn.App, execute: Execute) -> None:
+    """Its jobs are so short that at any time few of them run."""
+    lives(execute)
+    execute("update adjourn.adjourn_workers set details = '{\"concurrency\": 2}'")
+    stores(execute, age=700)
+    ended(execute, 9000)
+    (finding,) = found(app, "jobs", Level.CRITICAL)
+    assert finding.text.endswith("its workers have free slots now and then, and its jobs do end")
+    assert "start more workers" in finding.remedy
+    assert finding.statement == f"adjourn --app=... {SERVES_MAIL}"
+
+
+def test_jobs_that_are_due_in_a_paused_queue_or_of_a_paused_task_are_told_as_that(
+    app: adjourn.App, execute: Execute
+) -> None:
+    lives(execute)
+    stores(execute, hold=1, columns=", scheduled_at", values=", now() - interval '300 s'")
+    with app.open():
+        app.job_manager.pause_queue("mail")
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert finding.text.startswith("Queue 'mail' has been paused")
+    with app.open():
+        app.job_manager.resume_queue("mail")
+        app.job_manager.pause_task("send")
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert finding.text.startswith("Task 'send' has been paused")
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "runs", "run_bucket", "wait_bucket", "is_told"),
+    [
+        (1, 20, 14, 14, True),
+        (2, 20, 14, 14, False),
+        (1, 19, 14, 14, False),
+        (1, 20, 5, 14, False),
+        (1, 20, 14, 5, False),
+    ],
+)
+def test_one_slot_for_long_jobs_is_told_if_others_have_waited_behind_them(
+    app: adjourn.App, execute: Execute, concurrency: int, runs: int, run_bucket: int, wait_bucket: int, is_told: bool
+) -> None:
+    lives(execute)
+    execute(f"update adjourn.adjourn_workers set details = '{{\"concurrency\": {concurrency}}}'")
+    stores(execute)
+    ended(execute, runs, age="3 h", run_bucket=run_bucket, wait_bucket=wait_bucket, level=2)
+    (finding,) = findings(app, "workers")
+    assert (finding.level is Level.WARN) is is_told
+    if is_told:
+        assert finding.text.startswith("Queue 'mail' has one slot and long jobs")
+        assert finding.statement == "adjourn --app=... worker --queues=mail --concurrency=4"
+
+
+def test_a_queueing_lock_that_is_held_for_long_is_named_with_what_its_job_waits_for(
+    app: adjourn.App, execute: Execute
+) -> None:
+    lives(execute)
+    columns, values = ", queueing_lock, waiting_queueing_lock", ", 'nightly', 'nightly'"
+    stores(execute, hold=2, columns=f"{columns}, lock", values=f"{values}, 'books'", age=3 * 86_400)
+    stores(
+        execute,
+        hold=0,
+        columns=f"{columns}, lock, worker_id, started_at",
+        values=", 'x', null, 'books', (select max(id) from adjourn.adjourn_workers), now()",
+    )
+    (finding,) = found(app, "jobs", Level.WARN)
+    assert "of task 'send' has held queueing lock 'nightly' for 3 days, as it waits for its lock" in finding.text
+    assert finding.statement.startswith("adjourn --app=... shell show ")
+    assert finding.threshold == "queueing_lock_warn=86400 s"
+    assert found(app, "jobs", Level.OK, Thresholds(queueing_lock_warn=4 * 86_400))
+    # One that is to run next week has a reason to hold it.
+    execute(
+        "update adjourn.adjourn_jobs set hold = 1, lock = null, scheduled_at = now() + interval '7 days' where waiting_queueing_lock is not null"
+    )
+    assert found(app, "jobs", Level.OK)
+
+
+def test_when_jobs_of_an_unknown_task_fail_is_told(app: adjourn.App, execute: Execute) -> None:
+    lives(execute)
+    stores(execute, hold=5, columns=", unknown_since", values=", now() - interval '240 s'")
+    patient_one = adjourn.App(connector=app.connector, worker_defaults={"unknown_task_timeout": 7200})
+    (finding,) = found(patient_one, "jobs", Level.WARN)
+    assert finding.text.endswith("the first for 4 min; the first fails in 116 min")
+    assert "waited for 2 h" in finding.remedy
+    (finding,) = found(
+        adjourn.App(connector=app.connector, worker_defaults={"unknown_task_timeout": 60}), "jobs", Level.WARN
+    )
+    assert finding.text.endswith("the first is about to fail")
+    stores(execute)
+    (finding,) = found(app, "app", Level.WARN)
+    assert "unknown_task_timeout" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -408,7 +690,7 @@ def test_names_in_commands_are_quoted(app: adjourn.App, execute: Execute) -> Non
     examination = examine(app, only=["workers", "jobs", "locks", "schedules"], thresholds=AT_ONCE, timeout=60)
     statements = [each.statement for check in examination.checks for each in check.findings if "reboot" in each.text]
     words = [shlex.split(statement)[3:] for statement in statements if statement]
-    for expected in ([f"queue={name}", "status=todo"], [f"lock={name}"], [f"task={name}", "status=todo"]):
+    for expected in ([f"lock={name}"], [f"task={name}", "status=todo"]):
         assert ["list_jobs", *expected] in words
     assert [f"--queues={name}"] in words
 
@@ -480,7 +762,15 @@ def test_a_schedule_whose_last_job_waits_is_not_on_time(app: adjourn.App, execut
     )
     (finding,) = found(app, "schedules", Level.WARN)
     assert finding.text.startswith("The last job of")
-    assert finding.text.endswith("could have run for 9 min")
+    assert finding.text.endswith("has waited for 9 min for a worker")
+    with app.open():
+        app.job_manager.pause_queue("mail")
+    (finding,) = found(app, "schedules", Level.WARN)
+    assert finding.text.endswith("has waited for 9 min for the end of a pause")
+    # It is late when the next one is to come, but a few minutes are too few for one that is daily.
+    execute("update adjourn.adjourn_schedules set cron = '0 3 * * *'")
+    assert found(app, "schedules", Level.OK)
+    execute("update adjourn.adjourn_schedules set cron = '* * * * *'")
     execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '50 s'")
     assert found(app, "schedules", Level.OK)[0].text == "1 schedule is on time"
 

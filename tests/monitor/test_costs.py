@@ -19,7 +19,7 @@ from support.databases import apply_schema, new_database
 
 READY, OTHERS = 8000, 1000
 """How many jobs are ready, in eight queues and three priorities, and how many there are of each other kind."""
-SCHEDULES = 20
+SCHEDULES, TICKS = 20, 5
 FAILED = 12_000
 """How many jobs have failed, of two tasks, one of them rarely; each has an error that is stored beside the row."""
 FILLING = """
@@ -56,8 +56,10 @@ FILLING = """
     select now() - (NOTES - n) * interval '3 s', 'one', 'worker', case when n % 1000 = 0 then 'worker.died' else 'bulk.retry' end, 'worker ' || n,
            case when n % 1000 = 0 then '{}'::jsonb end, 500, array_fill(n::bigint, array[100]), 'done'
     from generate_series(1, NOTES) n;
-    insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
-    select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n
+    insert into adjourn.adjourn_schedules
+        (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id, recent_ticks, recent_job_ids)
+    select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n,
+           array_fill(now() - interval '1 minute', array[TICKS]), array_fill((-10000 - n)::bigint, array[TICKS])
     from generate_series(1, SCHEDULES) n;
 """
 NOTES = 60_000
@@ -65,6 +67,7 @@ NOTES = 60_000
 BOUNDS = {
     ("monitor", "latency"): 1000,
     ("monitor", "schedules"): 40 * SCHEDULES,
+    ("monitor", "recent_ticks"): 20 * TICKS * SCHEDULES,
     ("doctor", "ready_queues"): 1000,
     # A page of the index, and one of the table for each death of the last day.
     ("monitor", "deaths"): 50,
@@ -73,7 +76,7 @@ BOUNDS = {
 }
 """The most pages of 8 kB: each was many more when the query read rows instead of entries of an index, all of a kind, or all weeks."""
 
-ASKED = {"queue": None, "task": "rare", "look": LOOK, "most": MOST, "listed": LISTED}
+ASKED = {"queue": None, "task": "rare", "look": LOOK, "most": MOST, "listed": LISTED, "schedules": 100}
 """What the queries are asked; each takes of it what it needs."""
 
 
@@ -90,7 +93,7 @@ def filled(server_dsn: str) -> Iterator[str]:
             .replace("NOTES", str(NOTES))
         )
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).encode())
+            connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).replace("TICKS", str(TICKS)).encode())
             connection.execute("vacuum analyze")
         yield dsn
 

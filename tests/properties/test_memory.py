@@ -491,6 +491,7 @@ class Databases(RuleBasedStateMachine):
         task=st.none() | strategies.TASKS,
         error=st.sampled_from([None, "1.50", "lost"]),
         min_attempts=st.sampled_from([None, 1]),
+        waits_for=st.sampled_from([None, None, *WAITS_FOR]),
         newest_first=st.booleans(),
         chosen=st.sets(st.integers(0, 9), max_size=4),
         look=st.integers(1, 4),

@@ -217,6 +217,7 @@ SEARCHES: list[dict[str, Any]] = [
     {"task": "none", "look": 100, "newest_first": False},
     {"task": "none", "look": 100, "after": "ended:-1"},
     {"ids": list(range(1, 20_000, 20))},
+    {"waits_for": "pause", "look": 100},
 ]
 
 

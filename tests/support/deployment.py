@@ -116,7 +116,8 @@ def objects() -> Iterator[dict[str, Any]]:
 def of_kubernetes() -> Iterator[Command]:
     """Yield what Kubernetes starts."""
     for each in objects():
-        pod = each.get("spec", {}).get("template", {}).get("spec")
+        spec = each.get("spec", {})
+        pod = spec.get("jobTargetRef", spec).get("template", {}).get("spec")
         for container in () if pod is None else pod["containers"]:
             environment = {variable["name"]: str(variable.get("value", "")) for variable in container.get("env", ())}
             yield Command(

@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ADDRESS = "postgresql://localhost/mydb"
 CODE = ("python", "console", "sql")
-DATA = ("ini", "mermaid", "text", "yaml")
+DATA = ("ini", "mermaid", "text", "toml", "yaml")
 _PARTS = re.compile(
     r"^<!-- not run: (?P<why>.*?) -->$"
     r"|^<!-- python\n(?P<hidden>.*?)^-->$"

@@ -89,6 +89,11 @@ def overdue(connection: psycopg.Connection) -> None:
         "update adjourn.adjourn_schedules set last_tick = last_tick - interval '25 min', next_tick = last_tick - interval '20 min'"
     )
     connection.execute(
+        "update adjourn.adjourn_schedules set recent_ticks = array(select last_tick - n * interval '5 min' from generate_series(19, 0, -1) n), "
+        "recent_job_ids = array(select case when n = 7 then null else id end from ("
+        "select f.id, row_number() over (order by f.id) as n from adjourn.adjourn_finished_jobs f) job where n <= 20 order by n)"
+    )
+    connection.execute(
         "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, paused_at, paused_by, pause_reason) "
         "values ('shop.nightly', '', '0 3 * * 1-5', 'Europe/Berlin', date_trunc('day', now()), now() - interval '2 h', 'ann', "
         "'the figures of October are being corrected')"

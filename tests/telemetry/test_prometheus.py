@@ -8,6 +8,8 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -100,10 +102,10 @@ async def test_what_is_counted_costs_a_run_neither_an_event_nor_an_observer(
     app: adjourn.App, bench: Bench, scraped: Scraped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "LATEST", 0.01)
-    own = tuple(each for each in telemetry.OBSERVERS if isinstance(each, prometheus._Defers))
+    own = telemetry.Observers(each for each in telemetry.OBSERVERS if isinstance(each, prometheus._Defers))
     monkeypatch.setattr(telemetry, "OBSERVERS", own)  # Sentry's stays once it was there
 
-    assert not telemetry.of_runs(telemetry.OBSERVERS)
+    assert not own.of_runs
     for kind in (JobStarted, JobSucceeded):
         # The log may have subscribed, if another test has set its level.
         assert not [each for each in app.events._found[kind] if "prometheus" in each.subscriber.__module__]
@@ -273,3 +275,57 @@ def test_the_metrics_of_several_processes_add_up(tmp_path: Path) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True)
     done = subprocess.run([*command, "show"], env=environment, check=True, capture_output=True, text=True)
     assert 'adjourn_jobs_ended_total{outcome="succeeded",queue="default",task="work"} 4.0' in done.stdout
+
+
+FILES = """
+import sys
+import threading
+import time
+from pathlib import Path
+import prometheus_client
+from prometheus_client import values
+if sys.argv[1] == "own":
+    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: 3)
+from adjourn.contrib.prometheus.shared import forget_dead
+prometheus_client.Gauge("some", "Any", multiprocess_mode="livesum", registry=None).set(1)
+folder = Path(sys.argv[2])
+Path(folder, "gauge_livesum_4194305.db").write_bytes(b"")  # no system has such a pid
+forget_dead()
+print(sorted(each.name for each in folder.glob("gauge_*")))
+"""
+
+
+@pytest.mark.parametrize("numbers", ["pids", "own"])
+def test_only_files_with_pids_in_their_names_are_those_of_dead_processes(tmp_path: Path, numbers: str) -> None:
+    """uWSGI's workers have numbers of their own there."""
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""}
+    command = [sys.executable, "-W", "ignore", "-c", FILES, numbers, str(tmp_path)]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert ("gauge_livesum_4194305.db" in done.stdout) is (numbers == "own")
+    assert ("gauge_livesum_3.db" in done.stdout) is (numbers == "own")
+
+
+def test_an_app_that_several_threads_instrument_at_once_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = adjourn.App(connector=adjourn.testing.InMemoryConnector())
+    before = telemetry.OBSERVERS
+    registry, made, ready = CollectorRegistry(), list[object](), threading.Barrier(4)
+    record = prometheus.record
+
+    def slow(*arguments: Any) -> Any:
+        made.append(arguments)
+        time.sleep(0.05)  # in which another thread may come
+        return record(*arguments)
+
+    def instrument() -> None:
+        ready.wait()
+        prometheus.instrument(app, registry)
+
+    monkeypatch.setattr(prometheus, "record", slow)
+    threads = [threading.Thread(target=instrument) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    prometheus.instrument(app, registry)()
+    telemetry.OBSERVERS = before

@@ -183,7 +183,9 @@ async def test_who_is_not_observed_makes_nothing_for_observers(
     app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an observer there is one look at whether there is one."""
-    monkeypatch.setattr(adjourn.telemetry, "OBSERVERS", ())  # Sentry's stays once it was there
+    monkeypatch.setattr(
+        adjourn.telemetry, "OBSERVERS", adjourn.telemetry.Observers()
+    )  # Sentry's stays once it was there
     for name in ("Deferral", "RunOfJob"):
         monkeypatch.setattr(adjourn.telemetry, name, None)  # a call of it would raise
 

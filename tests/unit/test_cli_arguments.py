@@ -234,6 +234,8 @@ app = adjourn.App(connector=InMemoryConnector(), worker_defaults={"update_heartb
     ("arguments", "variables", "complaint"),
     [
         (["-c", "0"], {}, "--concurrency=0: pass a whole number, one or more."),
+        (["--max-jobs=0"], {}, "--max-jobs=0: pass a whole number, one or more."),
+        ([], {"MAX_JOBS": "0"}, "ADJOURN_WORKER_MAX_JOBS=0: pass a whole number"),
         ([], {"CONCURRENCY": "0"}, "ADJOURN_WORKER_CONCURRENCY=0: pass a whole number, one or more."),
         (["--timeout=0"], {}, "--timeout=0.0: pass a number of seconds above zero"),
         (["--timeout=nan"], {}, "--timeout=nan: pass a number of seconds above zero"),

@@ -11,7 +11,17 @@ from adjourn.monitor.slots import SlotCount, queues_by_worker, serving_of, slots
 
 def worker(id_: int, concurrency: int | None, running: int = 0, **more: Any) -> dict[str, Any]:
     details = None if concurrency is None else {"concurrency": concurrency}
-    return {"id": id_, "is_alive": True, "queues": None, "running": [*range(running)], "details": details, **more}
+    return {
+        "id": id_,
+        "name": f"w{id_}",
+        "is_alive": True,
+        "queues": None,
+        "running": [*range(running)],
+        "details": details,
+        "apart": False,
+        "silence": 3.0,
+        **more,
+    }
 
 
 def jobs(worker_id: int, *queues: str) -> list[dict[str, Any]]:
@@ -49,13 +59,33 @@ def test_all_workers_serve_no_queue_in_particular() -> None:
 
 def test_a_worker_that_runs_jobs_apart_has_no_free_slots() -> None:
     """It takes no others, so its empty slots are none for them; another worker's are."""
-    row = {"id": 4, "name": "w4", "is_alive": True, "queues": None, "running": [1, 2], "details": {"concurrency": 4}}
-    slots = slots_of([{**row, "apart": True}], {}, "mail")
+    slots = slots_of([worker(4, 4, running=2, apart=True)], {}, "mail")
     assert slots.are_full
     assert (slots.number, slots.taken, slots.kept) == (4, 2, 2)
     assert slots.told == "worker w4 runs jobs apart and takes no others"
-    both = slots_of([{**row, "apart": True}, {**row, "id": 5, "name": "w5", "apart": True}], {}, "mail")
+    both = slots_of([worker(4, 4, apart=True), worker(5, 4, apart=True)], {}, "mail")
     assert both.told == "2 workers run jobs apart and take no others"
-    more = slots_of([{**row, "apart": True}, {**row, "id": 5, "name": "w5", "apart": False}], {}, "mail")
+    more = slots_of([worker(4, 4, apart=True), worker(5, 4)], {}, "mail")
     assert not more.are_full
     assert more.told == "its workers have free slots"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"ending": True}, "worker w4 is ending and takes no jobs"),
+        ({"exchanged_ago": 58.0}, "worker w4 has looked for no jobs lately"),
+        ({"ending": True, "exchanged_ago": 58.0}, "worker w4 is ending and takes no jobs"),
+        ({"ending": False, "exchanged_ago": 56.0}, ""),
+        ({"exchanged_ago": None}, ""),
+    ],
+)
+def test_a_worker_that_takes_no_jobs_has_no_free_slots(said: dict[str, Any], told: str) -> None:
+    """One that was stopped waits for the jobs that it has; one that hangs waits for what nobody knows."""
+    row = worker(4, 4, running=1)
+    row["details"].update(said)
+    slots = slots_of([row], {}, "mail")
+    assert slots.are_full == bool(told)
+    assert slots.told == (told or "its workers have free slots")
+    full = slots_of([{**row, "running": [1, 2, 3, 4]}], {}, "mail")
+    assert full.told == "all 4 slots of its workers are busy"

@@ -264,6 +264,46 @@ def test_selectors_find_the_pods_of_their_deployments() -> None:
                 assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in found
 
 
+def test_a_pod_that_is_started_for_jobs_ends_after_them_and_takes_no_others() -> None:
+    found = {(each["kind"], each["metadata"]["name"]) for each in objects() if "metadata" in each}
+    (scaled,) = [each for each in objects() if each["kind"] == "ScaledJob"]
+    (command,) = [each for each in WORKERS if each.place == f"ScaledJob: {scaled['metadata']['name']}"]
+    options = worker_options(command)
+    assert not options.wait
+    assert options.max_jobs is not None
+    assert options.concurrency <= options.max_jobs
+    assert options.queues is not None
+    target = scaled["spec"]["jobTargetRef"]
+    # Postgres has the job if a worker fails, and not Kubernetes.
+    assert (target["backoffLimit"], command.manifest["pod"]["restartPolicy"]) == (0, "Never")
+    assert scaled["spec"]["scalingStrategy"] == {"strategy": "default"}
+    (trigger,) = scaled["spec"]["triggers"]
+    assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in found
+    assert int(trigger["metadata"]["targetQueryValue"]) == options.max_jobs
+    assert f"'{{{','.join(options.queues)}}}'" in trigger["metadata"]["query"]
+
+
+def test_other_workers_leave_the_queue_of_such_pods_alone() -> None:
+    (jobs,) = [each for each in WORKERS if each.place.startswith("ScaledJob")]
+    text = (FILES / "kubernetes" / "keda-jobs" / "kustomization.yaml").read_text("utf-8")
+    made = {(each["kind"], each["metadata"]["name"]): each for each in objects() if "metadata" in each}
+    for patch in yaml.safe_load(text)["patches"]:
+        patched = made[patch["target"]["kind"], patch["target"]["name"]]
+        for change in yaml.safe_load(patch["patch"]):
+            *way, last = change["path"].strip("/").split("/")
+            place: Any = patched
+            for step in way:
+                place = place[int(step) if isinstance(place, list) else step]
+            if change["op"] == "replace":
+                # As it was, for some of the queues.
+                assert change["value"] == place[last].replace("()", "('{mail}')")
+            else:
+                assert (change["op"], last) == ("add", "-")
+                (given,) = options_of(Command("here", [*place, change["value"]])).queues
+                assert given == "mail"
+                assert given not in (worker_options(jobs).queues or ())
+
+
 def test_an_autoscaler_asks_for_metrics_that_the_adapter_makes_of_ours() -> None:
     rules = yaml.safe_load((FILES / "prometheus" / "adapter.yaml").read_text("utf-8"))["rules"]["external"]
     declared = {family.name: {*family.labels, "namespace"} for family in exports.DECLARED}

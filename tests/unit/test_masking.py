@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn._domain.masking import HEADER, mask_of, masked
+from adjourn._domain.masking import HEADER, has_secrets, mask_of, masked
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
@@ -24,6 +24,21 @@ def test_values_are_hidden_by_names_that_look_secret_and_by_those_that_are_given
         "note": [{"iban_of": "***"}, {"recipient": "***"}],
         "amount": "***",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_hidden"),
+    [
+        *(
+            (name, True)
+            for name in ("Password", "user_passwd", "auth", "Authorization", "authorised_by", "card_number")
+        ),
+        *((name, False) for name in ("author", "author_id", "cardinality", "discard", "amount")),
+    ],
+)
+def test_which_names_look_secret(name: str, is_hidden: bool) -> None:
+    assert (masked({name: "x"})[name] == "***") is is_hidden
+    assert has_secrets([{"deep": ({name: 1},)}]) is is_hidden
 
 
 @pytest.mark.parametrize("told", ["{}", "{!r}", "x{}y"])
@@ -103,6 +118,26 @@ def test_what_workers_and_programs_log_of_a_job_has_no_sensitive_value(caplog: p
     told = [str({**record.__dict__, "message": record.getMessage()}) for record in caplog.records]
     assert any("transfer[2](to='***')" in text for text in told)
     assert [text for text in told if "DE02120300" in text or "DE99990000" in text] == []
+
+
+def test_what_is_logged_of_a_job_has_no_value_whose_name_looks_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody has to declare it."""
+    caplog.set_level(logging.DEBUG)
+    app = adjourn.App(connector=InMemoryConnector())
+
+    @app.task(name="greet")
+    def greet(login: dict[str, str]) -> dict[str, str]:
+        return {"said": f"hello {login['password']}", "token": "fresh-token-1"}
+
+    with app.open():
+        greet.defer(login={"user": "ann", "password": "hunter2-and-more"})
+        app.run_worker(wait=False)
+        (job,) = app.job_manager.list_jobs()
+    told = [str({**record.__dict__, "message": record.getMessage()}) for record in caplog.records]
+    assert any("greet[1](login={'user': 'ann', 'password': '***'})" in text for text in told)
+    assert [text for text in told if "hunter2-and-more" in text or "fresh-token-1" in text] == []
+    assert job.task_kwargs["login"]["password"] == "hunter2-and-more"
+    assert job.masked().task_kwargs == {"login": {"user": "ann", "password": "***"}}
 
 
 def test_arguments_of_any_depth_can_be_shown() -> None:

@@ -239,6 +239,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--auth-header=X-User", "--trusted-proxy=::1"], {"USER": "a", "PASSWORD": "b"}, "choose one"),
         (["--permission=views"], {}, "did you mean 'view'"),
         (["--trusted-proxy=nowhere"], {}, "is no network"),
+        (["--bulk-limit=0"], {}, "--bulk-limit: '0' is not a whole number of one or more"),
+        (["--bulk-limit=1000001"], {}, "--bulk-limit=1000001: pass a whole number of jobs from 1 to 1,000,000"),
+        ([], {"BULK_LIMIT": "many"}, "ADJOURN_WEB_BULK_LIMIT: 'many' is not a whole number"),
+        ([], {"BULK_LIMIT": "1000001"}, "ADJOURN_WEB_BULK_LIMIT=1000001: pass"),
     ],
 )
 def test_the_command_refuses_what_would_be_open_or_half_closed(

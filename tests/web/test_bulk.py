@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.exceptions import InvalidOption
 from adjourn.web import bulk
 from support.sessions import Sessions
 from support.waiting import until
@@ -120,18 +122,48 @@ def test_what_is_stopped_after_the_second_batch_leaves_the_rest(
     assert "Run again: 24,000 jobs" in text_of(client.get(html.unescape(again)).text)
 
 
-def test_more_jobs_than_a_change_takes_are_told_as_such(
-    client: TestClient, observer: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("adjourn.web.pages.bulk.MOST_JOBS", 2000)
-    monkeypatch.setattr(bulk, "MOST_JOBS", 2000)
+def test_more_jobs_than_a_change_takes_are_told_as_such(app: adjourn.App, observer: psycopg.Connection) -> None:
     fail(observer, 1, 2600)
-    preview = client.get("/bulk?what=retry&status=failed").text
-    assert "Run again: at least 2,000 jobs" in text_of(preview)
-    assert "It ends after 2,000." in text_of(preview)
-    assert "2,000 jobs changed, at least" not in text_of(ended := page_of(client, preview, typed="2000"))
-    assert "2,000 jobs changed, an unknown number of jobs left as before" in text_of(ended)
-    assert count(observer, "failed") == 600
+    with TestClient(web.create_app(app, auth=web.anybody, bulk_limit=2100)) as client:
+        preview = client.get("/bulk?what=retry&status=failed").text
+        assert "Run again: at least 2,100 jobs" in text_of(preview)
+        assert "More match than the 2,100 that a change takes here: it ends after these" in text_of(preview)
+        assert "2,100 jobs changed, at least" not in text_of(ended := page_of(client, preview, typed="2100"))
+        assert "2,100 jobs changed, an unknown number of jobs left as before" in text_of(ended)
+        assert count(observer, "failed") == 500
+        assert app.job_manager.actions.list_audit()[0].outcome is not None
+        assert "stopped after 2,100 jobs" in str(app.job_manager.actions.list_audit()[0].outcome)
+        preview = client.get("/bulk?what=retry&status=failed").text
+        assert "Run again: 500 jobs" in text_of(preview)
+        assert "More" not in text_of(preview)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1_000_001, "5", True, None])
+def test_what_is_no_number_of_jobs_for_a_change_is_refused(app: adjourn.App, limit: Any) -> None:
+    with pytest.raises(InvalidOption, match=r"bulk_limit=.*from 1 to 1,000,000"):
+        web.create_app(app, auth=web.anybody, bulk_limit=limit)
+
+
+def test_what_is_wrong_with_a_change_leads_back_to_its_form(client: TestClient, observer: psycopg.Connection) -> None:
+    fail(observer, 1, 1200)
+    preview = client.get("/bulk?what=retry&status=failed&queue=mail").text
+    for typed in ("7", "many", "", "1,200", "9" * 50):
+        refused = client.post("/do/bulk.start", data={**form_of(preview), "typed": typed}, headers=SAME_SITE)
+        assert refused.status_code == 400
+        assert 'id="wrong" role="alert">typed: ' in refused.text
+        assert f'name="typed" inputmode="numeric" size="8" required autocomplete="off" value="{typed}"' in refused.text
+        assert "Run again: 1,200 jobs" in text_of(refused.text)
+    for query in ("what=retry&queue=mail&priority=high", "what=explode&queue=mail", "queue=mail&chosen=1"):
+        refused = client.get(f"/bulk?{query}")
+        back = re.search(r'<a href="([^"]*)">Back to the form of the jobs</a>', refused.text)
+        assert (refused.status_code, back is not None) == (400, True), query
+        assert back is not None
+        form = client.get(html.unescape(back[1])).text
+        assert 'name="queue" size="11" value="mail"' in form
+    lost = {**form_of(preview), "priority": "high", "typed": "1200"}
+    refused = client.post("/do/bulk.start", data=lost, headers=SAME_SITE)
+    assert 'queue=mail&amp;priority=high">Back to the form of the jobs</a>' in refused.text
+    assert count(observer, "failed") == 1200
 
 
 # A dashboard that is killed

@@ -165,3 +165,31 @@ def test_jobs_that_wait_to_be_tried_again_are_found(app: adjourn.App, client: Te
     told = text_of(client.get("/bulk?what=cancel&status=retrying").text)
     assert "Cancel: 2 jobs" in told
     assert client.get("/jobs?status=retrying,failed").status_code == 400
+
+
+def test_the_queues_have_columns_of_what_waits_for_something_else(app: adjourn.App, client: TestClient) -> None:
+    send = app.tasks["send"]
+    send.configure(schedule_in={"hours": 1}).defer()
+    send.configure(queue="later", schedule_in={"hours": 1}).batch_defer({}, {})
+    send.configure(lock="album").batch_defer({}, {}, {})
+    send.defer()
+
+    def told(address: str) -> str:
+        return text_of(client.get(address).text)
+
+    until(lambda: "mail" in told("/queues"))
+    assert "Behind locks" not in told("/queues").replace("Behind locks Not placed yet Show", "")
+    # A queue that has no other jobs is there as well, and live figures keep what was chosen.
+    chosen = "/queues?column=scheduled&column=unplaced"
+    until(lambda: "Running Scheduled Not placed yet Workers" in told(chosen) and " later " in told(chosen))
+    page = client.get(chosen).text
+    cells = {
+        name: re.findall(r'data-label="(Scheduled|Not placed yet)" class="number">(\d+)<', row)
+        for name, row in re.findall(r'<tr data-row="(\w+)">(.*?)</tr>', page, re.DOTALL)
+    }
+    assert cells == {
+        "mail": [("Scheduled", "1"), ("Not placed yet", "3")],
+        "later": [("Scheduled", "2"), ("Not placed yet", "0")],
+    }
+    refused = client.get("/queues?column=secret")
+    assert (refused.status_code, "none of scheduled, blocked, unplaced" in refused.text) == (400, True)

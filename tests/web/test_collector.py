@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -177,3 +178,28 @@ def test_a_query_that_takes_too_long_is_made_less_often(
     assert not shared.collector.reading("server").error, "one that is slow leaves the others"
     with TestClient(site) as client:
         assert "because it takes too long" in client.get("/queues").text
+
+
+def test_how_many_jobs_were_ready_is_kept_since_somebody_looks(
+    app: adjourn.App, site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "LINGERS", 2.0)
+
+    def drawn(page: str) -> str:
+        found = re.search(r'aria-label="(Jobs that were ready, since [^"]*)"', page)
+        return "" if found is None else found[1]
+
+    with TestClient(site) as client:
+        client.get("/")
+        app.tasks["send"].batch_defer({}, {}, {})
+        until(lambda: re.search(r"since \d\d:\d\d: from 0 to 3, last 3", drawn(client.get("/").text)))
+        depths = site.state.site.collector.depths
+        # More are not counted: there is no number, and no line.
+        made = site.state.site.collector
+        made._measure([{"jobs": 10_000, "is_capped": True}])
+        assert depths[-1].ready is None
+        # Nor is there one between two that are far apart.
+        depths.append(collector.DepthAt(depths[-1].at - 100, 5))
+        made._measure([{"jobs": 2, "is_capped": False}])
+        assert [each.ready for each in list(depths)[-3:]] == [5, None, 2]
+    until(lambda: not depths)

@@ -18,10 +18,11 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
-from adjourn.exceptions import ConnectorException
+from adjourn._domain.checks import WAITS_FOR
+from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.jobs import Author, Job
 from adjourn.limits import Limit
-from adjourn.web import bulk
+from adjourn.web import bulk, words
 from adjourn.web.database import Database
 from adjourn.web.pages import ACTIONS, searching
 from adjourn.web.pages.noting import DONE
@@ -294,6 +295,30 @@ def test_hostile_texts_are_shown_and_do_nothing(app: adjourn.App, client: TestCl
     assert client.get("/jobs", params={"queue": name, "lock": name}).text.count(f'data-row="{job_id}"') == 1
 
 
+def test_a_traceback_is_folded_by_its_frames_and_has_no_secrets(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection, failed: list[int]
+) -> None:
+    told = (
+        f'Traceback (most recent call last):\n  File "/srv/shop/{SECRET}/tasks.py", line 3, in pay\n    bank.pay("{SECRET}")\n'
+        f'  File "/venv/lib/python3.13/site-packages/bank.py", line 8, in pay\n    raise ValueError("<b>{SECRET}</b>")\nValueError: <b>{SECRET}</b>'
+    )
+    observer.execute(
+        "update adjourn.adjourn_finished_jobs set errors = jsonb_set(errors, '{0,traceback}', to_jsonb(%s::text)) where id = %s",
+        (told, failed[0]),
+    )
+    page = client.get(f"/job?id={failed[0]}").text
+    (trace,) = re.findall(r'<div class="trace" id="trace-1">(.*?)</div>', page, re.DOTALL)
+    assert SECRET not in page
+    assert [is_open for is_open, _ in re.findall(r"<details( open)?><summary>(.*?)\n</summary>", trace)] == [
+        " open",
+        "",
+    ]
+    parts = re.sub(r"<[^>]*>", "", trace.replace("<pre>\n", "<pre>"))
+    masked = re.escape(told).replace(re.escape(SECRET), r"\S+")
+    assert re.fullmatch(masked, html.unescape(parts)), parts
+    assert '<button type="button" class="copy" data-copy="trace-1"' in page
+
+
 def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     app: adjourn.App, client: TestClient, failed: list[int]
 ) -> None:
@@ -418,6 +443,29 @@ def test_who_wants_a_job_to_run_is_told_of_the_pause_that_keeps_it(
         fields |= {"queue": job.queue, "args": json.dumps(job.task_kwargs)}
         done = storing.post("/do/job.defer", data=fields, headers=SAME_SITE)
     assert "no job of it starts until the pause ends" in text_of(done.text)
+
+
+def test_who_wants_many_jobs_to_run_is_told_of_the_pauses_that_keep_them(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    app.job_manager.pause_queue("money")
+    app.job_manager.pause_queue("mail")
+    until(lambda: 'name="queue" value="money"' in client.get("/bulk?what=retry&queue=money").text)
+    preview = client.get("/bulk?what=retry&queue=money").text
+    assert "Some of these jobs will wait: paused Queue money ," in text_of(preview)
+    assert "Queue mail" not in text_of(preview)
+    done = client.post("/do/bulk.start", data=form_of(preview, "bulk.start"), headers=SAME_SITE)
+    ended = wait_for(app, client, done.text)
+    assert "Some of these jobs wait: paused Queue money ," in text_of(ended)
+    # It is another queue that matters to who moves them.
+    preview = client.get("/bulk?what=move&queue=money").text
+    assert "will wait" not in text_of(preview)
+    fields = {**form_of(preview, "bulk.start"), "to": "mail"}
+    done = client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+    assert "Some of these jobs wait: paused Queue mail ," in text_of(wait_for(app, client, done.text))
+    preview = client.get("/bulk?what=cancel&queue=mail").text
+    assert "Cancel: 3 jobs" in text_of(preview)
+    assert "will wait" not in text_of(preview)
 
 
 def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: TestClient) -> None:
@@ -591,6 +639,42 @@ def test_jobs_that_wait_for_their_time_are_listed_by_it(
     assert "this is the end" in text_of(client.get(further).text)
 
 
+def test_jobs_are_found_by_what_they_wait_for(app: adjourn.App, client: TestClient) -> None:
+    send = app.tasks["send"]
+    soon, ready = send.configure(schedule_in={"minutes": 10}).defer(), send.defer()
+    album = [send.configure(lock="album").defer() for _ in range(3)]
+    tomorrow = send.configure(schedule_in={"days": 1}, lock="album").defer()
+
+    def listed(address: str) -> list[int]:
+        return [int(each) for each in re.findall(r'data-row="(\d+)"', client.get(address).text)]
+
+    assert listed("/jobs?waits_for=time") == [tomorrow, soon]
+    assert listed("/jobs?waits_for=time&order=due") == [soon, tomorrow]
+    assert listed("/jobs?waits_for=retry&order=due") == listed("/jobs?waits_for=time&status=failed") == []
+    # Until a worker that is alive has decided which of them goes first all wait for their lock.
+    assert listed("/jobs?waits_for=lock&order=oldest") == album
+    assert listed("/jobs?waits_for=worker") == [ready]
+    page = client.get("/jobs?waits_for=lock&lock=album").text
+    assert '<option value="lock" selected>its lock</option>' in page
+    assert "Looked at 6 jobs" in text_of(page)
+    (lead,) = {html.unescape(each) for each in re.findall(r'href="(/bulk\?[^"]+)"', page)}
+    preview = text_of(client.get(f"{lead}&what=priority").text)
+    assert "waits for its lock lock album" in preview
+    assert "Set the priority: 3 jobs" in preview
+    refused = client.get("/jobs?waits_for=lock&order=due")
+    assert (refused.status_code, "have no time when they are due" in refused.text) == (400, True)
+    refused = client.get("/jobs?waits_for=tea")
+    assert (refused.status_code, "pass time, event, retry" in refused.text) == (400, True)
+    client.get("/")
+    until(lambda: "behind locks" in client.get("/").text)
+    for path in ("/", "/queues"):
+        assert '<a href="/jobs?waits_for=lock">3 behind locks</a>' in client.get(path).text
+
+
+def test_every_wait_has_its_words() -> None:
+    assert tuple(words.WAITED_FOR) == WAITS_FOR
+
+
 def test_the_audit_is_found_by_who_did_it(app: adjourn.App, client: TestClient) -> None:
     app.job_manager.acting_for(Author(name="bob@host", how="shell")).pause_queue("mail", reason="of tests")
     client.post("/do/queue.resume", data={"queue": "mail"}, headers=SAME_SITE)
@@ -730,6 +814,45 @@ def test_many_jobs_get_what_somebody_has_said(
     notes = [note.outcome for note in app.job_manager.actions.list_audit() if note.jobs]
     assert len(notes) == 1
     assert notes[0].startswith(f"jobs {failed[0]} to {failed[-1]}, to ")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("cancelled", "its task is async, and so it is cancelled where it next awaits something"),
+        ("looks", "it ends when it looks at context.should_abort() . While it blocks"),
+        ("blind", "is given no context to look at: it runs to its own end"),
+        ("elsewhere", "One in a thread ends when it looks at context.should_abort() ; while it blocks"),
+    ],
+)
+def test_what_an_abort_can_do_is_told_before_and_after_it(
+    app: adjourn.App, client: TestClient, name: str, told: str
+) -> None:
+    @app.task(name="cancelled")
+    async def cancelled() -> None: ...
+
+    @app.task(name="looks", pass_context=True)
+    def looks(context: adjourn.JobContext) -> None: ...
+
+    @app.task(name="blind")
+    def blind() -> None: ...
+
+    job_id = app.configure_task(name, lock="album", allow_unknown=True).defer()
+    page = client.get(f"/job?id={job_id}").text
+    assert "Only the end of its worker" not in text_of(page)
+    manager = app.job_manager
+    worker = manager.register_worker()
+    until(lambda: manager.fetch_job(queues=None, worker_id=worker) is not None)
+    page = client.get(f"/job?id={job_id}").text
+    assert told in text_of(page)
+    assert "Only the end of its worker" in text_of(page)
+    assert "Until then it keeps its slot and its lock." in text_of(page)
+    assert "What asking it to end can do:" in text_of(page)
+    done = client.post("/do/job.abort", data=form_of(page, "job.abort"), headers=SAME_SITE)
+    assert "It was asked to end." in text_of(done.text)
+    assert told in text_of(done.text)
+    with TestClient(web.create_app(app, auth=web.anybody, read_only=True)) as looking:
+        assert told in text_of(looking.get(f"/job?id={job_id}").text)
 
 
 def test_a_change_of_many_jobs_is_stopped(
@@ -921,6 +1044,48 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]
 
 
+def test_a_schedule_whose_last_job_waits_for_longer_than_its_interval_is_told_so(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["send"].defer()
+    observer.execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '8 min'")
+    observer.execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"
+        f" ('often', '', '*/2 * * * *', 'UTC', now(), {job_id}), ('nightly', '', '0 3 * * *', 'UTC', now(), {job_id})"
+    )
+    text = text_of(client.get("/schedules").text)
+    assert text.count("its job waits 8 min for a worker") == 1
+    assert text.count("on time") == 1
+
+
+def test_what_came_of_the_last_ticks_of_a_schedule_is_drawn_and_told(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    manager = app.job_manager
+    began = int(time.time()) // 60 * 60 - 30 * 60
+
+    def tick(number: int, name: str = "fail", lock: str | None = None) -> int | None:
+        job = Job(queue="mail", task_name=name, queueing_lock=lock)
+        return manager.defer_periodic_job(job, "", began + 60 * number, cron="* * * * *")
+
+    ids = [tick(number) for number in range(23)]
+    assert "The last 20 ticks, the oldest first: 20 waiting" in client.get("/schedules").text
+    app.run_worker(wait=False)
+    observer.execute("update adjourn.adjourn_finished_jobs set status = 'succeeded' where id <> all(%s)", (ids[-2:],))
+    observer.execute("delete from adjourn.adjourn_finished_jobs where id = %s", (ids[5],))
+    tick(23, lock="one")
+    with pytest.raises(AlreadyEnqueued):
+        tick(24, lock="one")
+    told = "The last 20 ticks, the oldest first: 15 succeeded, 2 failed, 1 waiting, 1 skipped, 1 not stored any more"
+    until(lambda: told in client.get("/schedules").text)
+    page = client.get("/schedules").text
+    picture = page[page.index('<svg class="dots"') :].split("</svg>")[0]
+    assert (picture.count('class="good"'), picture.count('class="bad"'), picture.count("hollow")) == (15, 2, 2)
+    assert f'<a href="/jobs?job={ids[-2]}&amp;job={ids[-1]}">' in page
+    listed = client.get(f"/jobs?job={ids[-2]}&job={ids[-1]}").text
+    assert len(re.findall("data-row", listed)) == 2
+
+
 def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
     app: adjourn.App, client: TestClient, observer: psycopg.Connection
 ) -> None:
@@ -939,8 +1104,11 @@ def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
     assert "paused" in text_of(page)
     assert "overdue" not in text_of(page).replace("overdue or paused first", "")
     assert "schedule.pause" not in page
+    app.job_manager.pause_queue("default")
     done = client.post("/do/schedule.resume", data=form_of(page, "schedule.resume"), headers=SAME_SITE)
-    assert "The schedule of clean (night) is resumed." in text_of(done.text)
+    told = "The schedule of clean (night) is resumed. Queue default is paused: no job of it starts until it is resumed."
+    assert told in text_of(done.text)
+    app.job_manager.resume_queue("default")
     assert app.job_manager.list_pauses() == []
     notes = app.job_manager.actions.list_audit(target="clean (night)")
     assert [(note.action, note.outcome) for note in notes] == [("schedule.resume", "done"), ("schedule.pause", "done")]

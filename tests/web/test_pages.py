@@ -568,6 +568,11 @@ def test_a_workflow_is_drawn_and_listed(app: adjourn.App, client: TestClient) ->
 
 def test_the_database_is_examined(client: TestClient) -> None:
     until(lambda: "without fault" in client.get("/database").text)
+    told = text_of(client.get("/database").text)
+    assert re.search(
+        r"Jobs that have ended are kept in \d+ weeks? from \d{4}-\d\d-\d\d on, about [\d,]+ jobs? in all\.", told
+    )
+    assert re.search(r"There are \d+ partitions ahead, until \d{4}-\d\d-\d\d\. The default partition is empty\.", told)
 
 
 def test_names_of_others_are_harmless(app: adjourn.App, client: TestClient, observer: psycopg.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import xml.etree.ElementTree as ET
 
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adjourn.web.graphs import MOST, GraphNode, collapsed, graph, layers_of
-from adjourn.web.pictures import bar, histogram, sparkline
+from adjourn.web.pictures import Dot, bar, dots, histogram, sparkline
+from adjourn.web.weeks import WEEK, weeks_of
 
 numbers = st.floats(0, 1e12, allow_nan=False)
 
@@ -96,3 +98,70 @@ def test_text_of_others_is_escaped() -> None:
     assert "<script>" not in picture
     assert "\u202e" not in picture
     ET.fromstring(picture)
+
+
+texts = st.text(st.characters(exclude_categories=["C"]))
+
+
+@given(st.lists(st.builds(Dot, st.sampled_from(["good", "bad", "warn", ""]), texts, st.booleans())), texts)
+def test_each_of_several_has_its_mark_with_its_words(each: list[Dot], label: str) -> None:
+    root = ET.fromstring(dots(each, label))
+    assert root.attrib["aria-label"] == label
+    assert [mark.find("title").text or "" for mark in root.iter("rect")] == [dot.told for dot in each]  # type: ignore[union-attr]
+    assert "style" not in {name for mark in root.iter() for name in mark.attrib}
+
+
+NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
+MONDAY = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC).timestamp()
+
+
+def partition(week: int, rows: int = 0, *, is_detaching: bool = False) -> dict[str, object]:
+    begins = MONDAY + week * WEEK
+    facts = {"begins": begins, "ends": begins + WEEK, "rows": rows, "bytes": 8192 * rows}
+    return {"name": f"w{week}", "is_default": False, "is_detaching": is_detaching, **facts}
+
+
+def default(rows: int) -> dict[str, object]:
+    facts = {"begins": None, "ends": None, "rows": rows, "bytes": 0, "is_detaching": False}
+    return {"name": "default", "is_default": True, **facts}
+
+
+def test_weeks_are_told_as_they_are_drawn() -> None:
+    rows = [partition(-3, 50), partition(-1, 1000), partition(0, 20, is_detaching=True), partition(1), default(7)]
+    weeks = weeks_of(rows, NOW, "{} B".format)
+    assert weeks is not None
+    assert weeks.told == (
+        "Jobs that have ended are kept in 3 weeks from 2026-11-02 on, about 1,070 jobs in all. There is 1 partition ahead, until "
+        "2026-12-07. Between them 1 time has no partition, the first from 2026-11-09 on. The default partition has 7 jobs."
+    )
+    root = ET.fromstring(weeks.picture)
+    assert [each.attrib["class"] for each in root.iter("rect")] == ["past", "past", "bad", "ahead", "missing"]
+    titles = [each.text for each in root.iter("title")]
+    assert titles[1:] == [
+        "from 2026-11-02: about 50 jobs, 409600 B",
+        "from 2026-11-16: about 1,000 jobs, 8192000 B",
+        "from 2026-11-23: about 20 jobs, 163840 B",
+        "from 2026-11-30: ahead, empty",
+        "from 2026-11-09: no partition",
+    ]
+    assert [row["note"] for row in weeks.rows] == [("ahead", ""), ("its removal was interrupted", "warn"), None, None]
+    assert "style" not in {name for each in root.iter() for name in each.attrib}
+
+
+def test_weeks_without_jobs_and_no_weeks_are_told_as_such() -> None:
+    weeks = weeks_of([partition(0), default(0)], NOW, str)
+    assert weeks is not None
+    assert "in 1 week from 2026-11-23 on, about 0 jobs in all. There is no partition ahead." in weeks.told
+    assert weeks.told.endswith("The default partition is empty.")
+    assert weeks_of([default(3)], NOW, str) is None
+
+
+@given(st.lists(st.tuples(st.integers(-300, 60), st.integers(0, 10**12)), unique_by=lambda each: each[0]))
+def test_any_weeks_make_a_picture_that_is_well_formed(weeks: list[tuple[int, int]]) -> None:
+    made = weeks_of([partition(week, rows) for week, rows in sorted(weeks)], NOW, str)
+    assert (made is None) == (not weeks)
+    if made is not None:
+        root = ET.fromstring(made.picture)
+        assert "nan" not in made.picture
+        width = float(root.attrib["viewBox"].split()[2])
+        assert all(float(each.attrib["x"]) + float(each.attrib["width"]) <= width + 1 for each in root.iter("rect"))

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn.events import JobSucceeded
 from adjourn.testing import InMemoryConnector
-from adjourn.worker import exposition, recording
+from adjourn.worker import exposition, tally
 from adjourn.worker.recording import Recorder, record
 from support.bench import Bench
 
@@ -24,9 +25,9 @@ def refuse(began: Sequence[Any], ended: Sequence[Any]) -> None:
 async def test_what_counts_runs_and_fails_keeps_no_outcome_from_being_stored(
     app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, block: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(recording, "BLOCK", block)
-    counted: list[Any] = []
-    ends = [record(app, refuse)[1], record(app, lambda _, ended: counted.extend(ended))[1]]
+    monkeypatch.setattr(tally, "BLOCK", block)
+    counted: list[int] = []
+    ends = [record(app, refuse)[1], record(app, lambda _, ended: counted.extend(each.jobs for each in ended))[1]]
 
     @app.task(name="work")
     async def work() -> None: ...
@@ -38,25 +39,38 @@ async def test_what_counts_runs_and_fails_keeps_no_outcome_from_being_stored(
     await bench.drain(concurrency=2)
     assert [(await bench.job(each)).attempts for each in ids] == [1] * 4
     assert {await bench.status(each) for each in ids} == {"succeeded"}
-    assert len(counted) == 4, "who counts as well is told, too"
+    assert sum(counted) == 4, "who counts as well is told, too"
     assert "No space left on device" in caplog.text
     for end in ends:
         end()  # this tells of the rest, and does not raise either
 
 
+class _Claimed:
+    queue, task_name, wait_seconds = "q", "t", 0.0
+
+
+def tally_of(recorder: Recorder) -> tally.RunTally:
+    """What a worker has counted of one run."""
+    recorder._is_awaited = True  # by a timer of its loop
+    made = tally.RunTally([recorder])
+    made.add(_Claimed(), JobSucceeded, 0.1)  # type: ignore[arg-type]
+    return made
+
+
 def test_a_scrape_is_told_of_what_fails_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder(refuse)
-    recorder._ended.append((None, None, 0.0))  # type: ignore[arg-type]
+    recorder, stored = Recorder(refuse), list[str]()
+    counted = tally_of(recorder)
     recorder.tell()
     assert "No space left on device" in caplog.text
+    counted.store(stored.append)
+    assert len(stored) == 1, "the statistics have it all the same"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_tells_of_no_run_of_its_parent_and_waits_for_none_of_its_locks() -> None:
     told: list[int] = []
     recorder = Recorder(lambda began, ended: told.append(len(ended)))
-    recorder._ended.append((None, None, 0.0))  # type: ignore[arg-type]
-    recorder._is_awaited = True  # by a timer of a loop that does not turn in the child
+    counted = tally_of(recorder)
     held, go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -79,6 +93,8 @@ def test_a_forked_child_tells_of_no_run_of_its_parent_and_waits_for_none_of_its_
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     recorder.tell()
     assert told == [1], "the parent tells of its own"
+    counted.count()
+    assert told == [1], "once"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -12,7 +12,7 @@ import attrs
 
 from adjourn._domain.headers import load_headers
 from adjourn._domain.job_limits import JobLimit
-from adjourn._domain.masking import mask_as_declared, masked_as_declared, masked_texts, sensitive_of
+from adjourn._domain.masking import has_secrets, mask_of, masked, masked_texts, sensitive_of
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.times import time_known, time_or_none
@@ -322,7 +322,9 @@ class Job:
         return sensitive_of(self.headers)
 
     def masked(self, names: Collection[str] = ()) -> Self:
-        """Return the job with the values of its sensitive arguments hidden, also in its errors and its result; itself if there are none.
+        """Return the job with the values of secret arguments hidden, also in its errors and its result; itself if there are none.
+
+        Secret are those that its task has declared ``sensitive``, and those whose names look so, such as ``password``.
 
         Parameters
         ----------
@@ -330,18 +332,18 @@ class Job:
             The names of further arguments.
         """
         hidden = self.sensitive | frozenset(names)
-        if not hidden:
+        if not has_secrets(self.task_kwargs, hidden) and not has_secrets(self.result, hidden):
             return self
-        mask = mask_as_declared(self.task_kwargs, hidden)
+        mask = mask_of(self.task_kwargs, hidden)
         errors = tuple(masked_texts(self.errors, mask))
-        result = masked_texts(masked_as_declared(self.result, hidden), mask)
-        return self.evolve(task_kwargs=masked_as_declared(self.task_kwargs, hidden), errors=errors, result=result)
+        result = masked_texts(masked(self.result, hidden), mask)
+        return self.evolve(task_kwargs=masked(self.task_kwargs, hidden), errors=errors, result=result)
 
     @property
     def call_string(self) -> str:
-        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``, with the values of sensitive arguments hidden."""
+        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``, with the values of secret arguments hidden."""
         hidden = self.sensitive
-        shown = masked_as_declared(self.task_kwargs, hidden) if hidden else self.task_kwargs
+        shown = masked(self.task_kwargs, hidden) if has_secrets(self.task_kwargs, hidden) else self.task_kwargs
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in shown.items())
         return f"{self.task_name}[{self.id}]({arguments})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,9 +16,10 @@ Mask: TypeAlias = Callable[[str], str]
 
 HIDDEN = "***"
 SECRET_NAMES: re.Pattern[str] = re.compile(
-    r"password|passwd|secret|token|api_?key|auth|credential|cookie|private_key|session|ssn|iban|card", re.IGNORECASE
+    r"password|passwd|secret|token|api_?key|auth(?!or(?!i[sz]))|credential|cookie|private_key|session|ssn|iban|(?<!dis)card(?!inal)",
+    re.IGNORECASE,
 )
-"""A value is hidden if its name contains one of these, at any depth."""
+"""A value is hidden if its name contains one of these, at any depth. An author has no secrets."""
 SHORTEST = 6
 """Characters of a hidden text that is looked for elsewhere: shorter ones would be found everywhere."""
 
@@ -30,40 +32,37 @@ DEEPEST = 100
 """What is deeper in a value is hidden as a whole. Values of any depth can be stored, and Python cannot walk through all of them."""
 
 
-def masked(value: Any, names: Names = ()) -> Any:
+def masked(value: Any, names: Names = (), _depth: int = 0) -> Any:
     """Return arguments with their secret values hidden: those whose names look secret, and those with one of these names, at any depth."""
-    return _masked(value, lambda name: name in names or _is_secret(name))
-
-
-def masked_as_declared(value: Any, names: Names) -> Any:
-    """Return arguments with the values of these names hidden, at any depth."""
-    return _masked(value, names.__contains__)
-
-
-def _masked(value: Any, is_secret: Callable[[Any], bool], depth: int = 0) -> Any:
     if not isinstance(value, dict | list | tuple):
         return value
-    if depth > DEEPEST:
+    if _depth > DEEPEST:
         return HIDDEN
     if isinstance(value, dict):
         return {
-            name: HIDDEN if is_secret(name) else _masked(each, is_secret, depth + 1) for name, each in value.items()
+            name: HIDDEN if name in names or _is_secret(name) else masked(each, names, _depth + 1)
+            for name, each in value.items()
         }
-    return [_masked(each, is_secret, depth + 1) for each in value]
+    return [masked(each, names, _depth + 1) for each in value]
+
+
+def has_secrets(value: Any, names: Names = ()) -> bool:
+    """Return whether `masked` hides something of these arguments because of its name."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            if any(name in names or _is_secret(name) for name in each):
+                return True
+            left += each.values()
+        elif isinstance(each, list | tuple):
+            left += each
+    return False
 
 
 def mask_of(arguments: Any, names: Names = ()) -> Mask:
     """Return a function that hides the secret values of these arguments in other texts, as `masked` does in the arguments."""
-    return _mask_of(arguments, lambda name: name in names or _is_secret(name))
-
-
-def mask_as_declared(arguments: Any, names: Names) -> Mask:
-    """Return a function that hides in other texts what `masked_as_declared` hides in these arguments."""
-    return _mask_of(arguments, names.__contains__)
-
-
-def _mask_of(arguments: Any, is_secret: Callable[[Any], bool]) -> Mask:
-    found = {text for text in _secrets(arguments, is_secret) if len(text) >= SHORTEST}
+    found = {text for text in _secrets(arguments, names) if len(text) >= SHORTEST}
     # What a string holds stands otherwise in its representation and in JSON, and these are in tracebacks and messages.
     written = {each for text in found for each in (text, repr(text)[1:-1], json.dumps(text)[1:-1])}
     if not written:
@@ -124,15 +123,20 @@ def sensitive_of(headers: Mapping[str, str] | None) -> frozenset[str]:
 
 
 def _is_secret(name: Any) -> bool:
-    return isinstance(name, str) and SECRET_NAMES.search(name) is not None
+    return isinstance(name, str) and _looks_secret(name)
 
 
-def _secrets(arguments: Any, is_secret: Callable[[Any], bool]) -> Iterator[str]:
+@functools.lru_cache(maxsize=10_000)
+def _looks_secret(name: str) -> bool:
+    return SECRET_NAMES.search(name) is not None
+
+
+def _secrets(arguments: Any, names: Names) -> Iterator[str]:
     left: list[tuple[Any, bool]] = [(arguments, False)]
     while left:
         value, is_within = left.pop()
         if isinstance(value, dict):
-            left += [(each, is_within or is_secret(name)) for name, each in value.items()]
+            left += [(each, is_within or name in names or _is_secret(name)) for name, each in value.items()]
         elif isinstance(value, list | tuple):
             left += [(each, is_within) for each in value]
         elif is_within and isinstance(value, str):

@@ -121,8 +121,8 @@ class RegisteredWorker(TypedRow):
     details : dict
         What else it said of itself then: ``host``, ``pid``, ``version`` (adjourn's), ``python``, ``concurrency``, ``buffered`` (jobs
         claimed that have not begun), ``outbox`` (outcomes not stored yet), ``listens`` (whether it hears notifications),
-        ``exchanged_ago`` (seconds since its last round trip that succeeded) and ``rss`` (bytes of memory). Empty before its
-        first heartbeat.
+        ``exchanged_ago`` (seconds since its last round trip that succeeded), ``rss`` (bytes of memory) and ``ending`` (whether it was
+        stopped, and takes no more jobs). Empty before its first heartbeat.
     """
 
     __slots__ = ()

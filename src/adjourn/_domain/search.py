@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.arguments import dump_arguments
-from adjourn._domain.checks import check_count, check_filters, check_id, check_priority, checked_list
+from adjourn._domain.checks import check_count, check_filters, check_id, check_priority, check_waits_for, checked_list
 from adjourn._domain.filters import checked_statuses
 from adjourn._domain.jobs import Job
 from adjourn._domain.time_checks import check_aware
@@ -77,6 +77,7 @@ def checked_search(
     ids: Iterable[int] | None = None,
     statuses: Iterable[str] | None = None,
     worker_id: int | None = None,
+    waits_for: str | None = None,
     priority: int | None = None,
     min_attempts: int | None = None,
     args: Mapping[str, Any] | None = None,
@@ -96,6 +97,7 @@ def checked_search(
     for argument, value in (("worker_id", worker_id), ("up_to_id", up_to_id)):
         if value is not None:
             check_id(argument, value)
+    check_waits_for(waits_for)
     if priority is not None:
         check_priority(priority)
     if min_attempts is not None:
@@ -112,6 +114,7 @@ def checked_search(
         "ids": None if ids is None else _checked_ids(ids),
         "statuses": chosen,
         "worker_id": worker_id,
+        "waits_for": waits_for,
         "priority": priority,
         "min_attempts": min_attempts,
         "args": None if args is None else _checked_arguments(args),

@@ -19,6 +19,7 @@ _MATCHES: dict[str, Callable[[JobRow, Any], bool]] = {
     "lock": lambda job, value: job.lock == value,
     "queueing_lock": lambda job, value: job.queueing_lock == value,
     "worker_id": lambda job, value: job.worker_id == value,
+    "waits_for": lambda job, value: job.waits_for == value,
     "priority": lambda job, value: job.priority == value,
     "min_attempts": lambda job, value: job.attempts >= value,
     "error": lambda job, value: value in last_error(job),
@@ -67,6 +68,8 @@ def _walk(
     walk = []
     for lives in (True, False):
         if lives and is_live is False:
+            continue
+        if "waits_for" in wanted and not lives:
             continue
         kinds = ("todo", "doing") if lives else ("succeeded", "failed", "cancelled", "aborted")
         if "statuses" in wanted and not set(wanted["statuses"]) & set(kinds):

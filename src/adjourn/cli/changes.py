@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from adjourn._domain.pauses import told_pauses
 from adjourn._domain.wording import counted
 from adjourn.cli import grammar
 from adjourn.cli.authors import manager_of
 from adjourn.cli.commands import Commands
 from adjourn.cli.grammar import CANCEL_FILTERS, CHANGES, DELETE_FILTERS, RETRY_OPTIONS, USAGES, UsageError
+from adjourn.cli.pauses import told_kept
 from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Status
@@ -145,14 +145,13 @@ class Changes(Commands):
     def _say_pauses(self, ids: list[int]) -> None:
         """Say which pauses keep jobs that one expects to run; of many the first are looked at."""
         manager = self._app.job_manager
-        pauses = [pause for pause in manager.list_pauses() if pause.scope in ("queue", "task")]
-        if not pauses:
+        pauses = manager.list_pauses()
+        if not pauses or not ids:
             return
-        jobs = [job for job_id in ids[:MOST_LOOKED_AT] for job in manager.list_jobs(job_id, status="todo")]
-        names = {("queue", job.queue) for job in jobs} | {("task", job.task_name) for job in jobs}
-        kept = [pause for pause in pauses if (pause.scope, pause.name) in names]
-        if kept:
-            self._screen.say(told_pauses((pause.scope, pause.name, pause.ends_at is not None) for pause in kept)[1:])
+        found = manager.search_jobs(ids=ids[:MOST_LOOKED_AT], statuses=["todo"], limit=MOST_LOOKED_AT)
+        places = [(job.queue, job.task_name) for job in found.jobs]
+        if told := told_kept(pauses, places):
+            self._screen.say(told)
 
     def _delete(self, job_id: int) -> None:
         manager = self._changing

@@ -9,11 +9,14 @@ import sys
 import textwrap
 from typing import Any
 
+from adjourn._domain.spelling import hint
 from adjourn._domain.wording import counted, shown
 from adjourn.cli import applications, flags
 from adjourn.cli.exits import Exit
+from adjourn.cli.pyproject import Table, table_of
 from adjourn.doctor import CHECKS, Examination, Examined, Level, Thresholds, examine
 from adjourn.doctor.examination import TIMEOUT
+from adjourn.exceptions import InvalidOption
 from adjourn.schema import ROLES
 
 HELP = "find out what ails the database, and what to do about it"
@@ -25,6 +28,8 @@ NAGIOS = {
 }
 """The exit codes and words of Nagios and what speaks its language."""
 COLOURS = {Level.OK: "32", Level.UNKNOWN: "35", Level.WARN: "33", Level.CRITICAL: "1;31"}
+KEYS = ("only", "ignore", "thresholds")
+"""What a project may say of it."""
 WIDTH = 80
 INDENT = 9
 
@@ -37,9 +42,21 @@ def add_parser(commands: Any) -> None:
         description="Look at the database and its server, at workers and jobs, and say what is wrong, why that matters, and what to do. "
         "It only reads.\n\n"
         "Exits with 0 if nothing is critical, with 1 if something is, with --strict also for warnings and for what could not be "
-        "found out. Checks: " + ", ".join(check.id for check in CHECKS) + ".",
+        "found out. Checks: " + ", ".join(check.id for check in CHECKS) + ".\n\n"
+        "A project may say in its pyproject.toml which checks to run or to ignore, and thresholds: in the table [tool.adjourn.doctor], the keys "
+        "only, ignore and thresholds. The environment wins over the file, and the command line over both.",
     )
-    parser.add_argument("--only", metavar="CHECK,...", type=_names, help="run these checks; default: all")
+    parser.add_flag(
+        "--only", variable="DOCTOR_ONLY", convert=_names, metavar="CHECK,...", help="run these checks; default: all"
+    )
+    parser.add_flag(
+        "--ignore",
+        variable="DOCTOR_IGNORE",
+        convert=_names,
+        rivals=("only",),
+        metavar="CHECK,...",
+        help="do not run these checks",
+    )
     parser.add_argument(
         "--role",
         choices=ROLES,
@@ -77,13 +94,18 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Examine the database, and print what was found."""
+    parser: flags.Parser = options.parser
+    try:
+        only, thresholds = _chosen(options)
+    except InvalidOption as error:
+        parser.end(str(error))
     app = applications.load_with_tasks(options)
     examination = examine(
         app,
-        only=getattr(options, "only", ()),
+        only=only,
         role=getattr(options, "role", "worker"),
         timeout=getattr(options, "timeout", TIMEOUT),
-        thresholds=Thresholds.of(dict(getattr(options, "thresholds", ()))),
+        thresholds=thresholds,
     )
     form = getattr(options, "form", "text")
     if form == "json":
@@ -95,6 +117,47 @@ def run(options: argparse.Namespace) -> int:
         _print(examination, with_ok=form == "text")
     worst = (Level.CRITICAL, Level.WARN, Level.UNKNOWN) if getattr(options, "strict", False) else (Level.CRITICAL,)
     return Exit.FAILED if any(each.level in worst for each in examination.checks) else Exit.DONE
+
+
+def _chosen(options: argparse.Namespace) -> tuple[list[str], Thresholds]:
+    """Return which checks to run, and the thresholds, by what was given and by what the project says."""
+    table = table_of("doctor")
+    for key in table.values:
+        if key not in KEYS:
+            raise table.refusal(key, f"there is no such key{hint(key, KEYS)} They are: {', '.join(KEYS)}.")
+    # Who asks for checks wants them, whatever the project ignores.
+    only = getattr(options, "only", None)
+    ignored = getattr(options, "ignore", None if only is None else ())
+    only = _stored_names(table, "only") if only is None else only
+    ignored = _stored_names(table, "ignore") if ignored is None else ignored
+    chosen = [check.id for check in CHECKS if (not only or check.id in only) and check.id not in ignored]
+    if not chosen:
+        raise InvalidOption("All checks that were to run are ignored. Leave one of them out of what is ignored.")
+    return chosen, Thresholds.of({**_stored_thresholds(table), **dict(getattr(options, "thresholds", ()))})
+
+
+def _stored_names(table: Table, key: str) -> tuple[str, ...]:
+    names = table.values.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        raise table.refusal(key, f'{names!r} is no list of checks. Write {key} = ["workers", "jobs"], for instance.')
+    try:
+        return _names(",".join(names)) if names else ()
+    except argparse.ArgumentTypeError as error:
+        raise table.refusal(key, f"{error}.") from error
+
+
+def _stored_thresholds(table: Table) -> dict[str, float]:
+    stored = table.values.get("thresholds", {})
+    if not isinstance(stored, dict):
+        raise table.refusal(
+            "thresholds", f"{stored!r} is no table. Write thresholds = {{ready_warn = 300}}, for instance."
+        )
+    for name, number in stored.items():
+        try:
+            Thresholds.of({name: number})
+        except InvalidOption as error:
+            raise table.refusal(f"thresholds.{name}", str(error)) from error
+    return stored
 
 
 def _print(examination: Examination, *, with_ok: bool) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from adjourn._domain.pauses import keeping, told_pauses
 from adjourn._domain.wording import span
 from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.cli.authors import manager_of
 from adjourn.cli.doubts import doubt
 from adjourn.exceptions import AdjournException
-from adjourn.limits import Scope
+from adjourn.limits import Pause, Scope
 from adjourn.manager import JobManager
 
 SAID = ("seconds", "until", "reason")
@@ -104,6 +105,12 @@ def switch(manager: JobManager, scope: Scope, name: str, said: Mapping[str, Any]
     return _told(f"{scope.capitalize()} {name}", changed, said, pause=pause)
 
 
+def told_kept(pauses: Iterable[Pause], places: Iterable[tuple[str | None, str]]) -> str:
+    """Return which pauses keep jobs of some queues and tasks, in a sentence each; empty if none does. A queue is None if it is not known."""
+    kept = keeping(pauses, places, lambda pause: (pause.scope, pause.name))
+    return told_pauses((pause.scope, pause.name, pause.ends_at is not None) for pause in kept)[1:]
+
+
 def _told(what: str, changed: bool, said: Mapping[str, Any], *, pause: bool) -> str:
     word = "paused" if pause else "resumed"
     if not changed:
@@ -139,3 +146,7 @@ def switch_schedules(
         )
         changed = noted.pause_schedule(key[0], key[1], **new, **said) if pause else noted.resume_schedule(*key, **new)
         yield _told(f"Schedule {key[0]} ({key[1]})" if key[1] else f"Schedule {key[0]}", changed, said, pause=pause)
+    if not pause:
+        places = [(declared[key].queue if key in declared else None, key[0]) for key in found]
+        if kept := told_kept(manager.list_pauses(), places):
+            yield kept

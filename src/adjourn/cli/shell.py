@@ -312,7 +312,7 @@ class Shell(Changes, LimitCommands, WorkflowCommands, cmd.Cmd):
         return next((reason for reason in WAITS_FOR if find(job.id, waits_for=reason)), None)
 
     def _masked(self, job: Job) -> Job:
-        """Return a job without the values of arguments that it, or its task here, declares sensitive."""
+        """Return a job without the values of arguments whose names look secret, or that it, or its task here, declares sensitive."""
         task = self._app.tasks.get(job.task_name)
         return job.masked(task.sensitive if task else ())
 

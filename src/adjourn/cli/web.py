@@ -61,6 +61,13 @@ def add_parser(commands: Any) -> None:
         help="show no arguments in lists of jobs",
     )
     parser.add_flag(
+        "--bulk-limit",
+        variable="WEB_BULK_LIMIT",
+        convert=flags.count,
+        metavar="JOBS",
+        help="how many jobs a change of many jobs takes at most, up to 1,000,000; default: 100,000",
+    )
+    parser.add_flag(
         "--metrics",
         variable="WEB_METRICS",
         convert=flags.boolean,
@@ -132,7 +139,7 @@ def run(options: argparse.Namespace) -> int:
     host, port = getattr(options, "bind", None) or flags.address(BIND)
     given = {
         name: getattr(options, name)
-        for name in ("title", "hide_args", "read_only", "prefix", "metrics")
+        for name in ("title", "hide_args", "read_only", "prefix", "metrics", "bulk_limit")
         if hasattr(options, name)
     }
     proxies = getattr(options, "trusted_proxy", [])

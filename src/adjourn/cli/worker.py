@@ -52,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     if getattr(options, "reload", False) and not reloading.is_supervised():
         if not checked.get("wait", True):
             parser.error("--reload: a worker with --one-shot ends by itself. Leave one of them out.")
+        if checked.get("max_jobs") is not None:
+            parser.error("--reload: a worker with --max-jobs ends by itself. Leave one of them out.")
         try:
             return reloading.supervise()
         except ModuleNotFoundError as error:

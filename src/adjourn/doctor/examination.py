@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Collection
 from importlib import resources
@@ -15,7 +14,7 @@ from adjourn._domain.spelling import hint
 from adjourn._domain.time_checks import check_seconds
 from adjourn.app import App
 from adjourn.doctor import visits
-from adjourn.doctor.checks import connection, server, vacuum, work
+from adjourn.doctor.checks import connection, order, schedules, server, vacuum, work
 from adjourn.doctor.findings import Check, Finding, Level, unknown
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.thresholds import Thresholds
@@ -25,7 +24,14 @@ from adjourn.schema import ROLES
 JSON_VERSION = 1
 """The version of the form of `Examination.as_json`."""
 TIMEOUT = 10.0
-CHECKS: tuple[Check, ...] = (*connection.CHECKS, *work.CHECKS, *vacuum.CHECKS, *server.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *connection.CHECKS,
+    *work.CHECKS,
+    *order.CHECKS,
+    *schedules.CHECKS,
+    *vacuum.CHECKS,
+    *server.CHECKS,
+)
 """All checks, in order."""
 
 
@@ -138,15 +144,6 @@ def examine(
     )
     checks = []
     for check in chosen:
-        findings = [_named(each, app) for each in seen.get(check.id) or [unknown(reason)]]
+        findings = seen.get(check.id) or [unknown(reason)]
         checks.append(Examined(check.id, check.why, tuple(sorted(findings, key=lambda each: -each.level.rank))))
     return Examination(tuple(checks), time.monotonic() - began)
-
-
-def _named(finding: Finding, app: App) -> Finding:
-    """Return a finding whose commands name the app, if it is known by which path it can be imported."""
-    if not app.path:
-        return finding
-    named = f"adjourn --app={shlex.quote(app.path)} "
-    remedy, statement = (text.replace("adjourn --app=... ", named) for text in (finding.remedy, finding.statement))
-    return attrs.evolve(finding, remedy=remedy, statement=statement)

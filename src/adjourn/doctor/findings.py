@@ -41,7 +41,7 @@ class Finding:
     text
         What is the case, in one sentence, with the number.
     remedy
-        What to do about it; empty if there is nothing to do.
+        What to do about it; empty if there is nothing to do. Of what is ok, it may be a hint.
     statement
         A command or SQL to paste; empty if there is none that is safe.
     threshold
@@ -77,9 +77,9 @@ class Check:
     needs_schema: bool = False
 
 
-def ok(text: str) -> Finding:
-    """Return the finding that all is well."""
-    return Finding(Level.OK, text)
+def ok(text: str, remedy: str = "", statement: str = "") -> Finding:
+    """Return the finding that all is well; what is said to do besides makes it better, and nothing is wrong without it. Takes what `Finding` does."""
+    return Finding(Level.OK, text, remedy, statement)
 
 
 def unknown(text: str, remedy: str = "", statement: str = "") -> Finding:

@@ -14,8 +14,9 @@ from adjourn._domain.statistics import Durations
 from adjourn._sync.managers.statements import schema_version
 from adjourn.app import App
 from adjourn.doctor.thresholds import Thresholds
+from adjourn.monitor.commands import command_of, naming
 from adjourn.monitor.reader import Reader
-from adjourn.monitor.statistics import statistics
+from adjourn.monitor.statistics import PeriodFigures, statistics
 from adjourn.periodic import PeriodicTask
 from adjourn.sql import reading
 from adjourn.types import Row
@@ -106,11 +107,40 @@ class Patient:
         """The workers with what each has said of itself, and the jobs that they have."""
         return self.rows("crew"), self.rows("working")
 
+    @functools.cached_property
+    def limits(self) -> list[Row]:
+        """The limits, with what waits for each."""
+        return self.rows("limits")
+
+    def command(self, words: str) -> str:
+        """Return a command line of ``adjourn`` that names the app, to be pasted into a shell."""
+        return command_of(self.app.path, words)
+
+    @property
+    def applying(self) -> str:
+        """How the schema is applied, in words."""
+        return naming(self.app.path, self.app.schema_manager.connector.applies_schema)
+
+    @functools.cached_property
+    def waiting_jobs(self) -> Row:
+        """What is said of jobs that wait for something special."""
+        return self.row("waiting_jobs")
+
     def usual(self, hours: float) -> dict[str, Durations]:
         """Return how long runs of each task took in the last hours."""
-        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
-        found = statistics(self._reader, start=start, step=2 * hours * 3600, by_task=True)
-        return {each.task: each.run for each in found if each.task is not None}
+        return {each.task: each.run for each in self._past(3600 * hours, by_task=True) if each.task is not None}
+
+    def past(self, hours: float) -> dict[str, PeriodFigures]:
+        """Return what has become of the jobs of each queue in the last hours."""
+        return {each.queue: each for each in self._past(3600 * hours, by_queue=True) if each.queue is not None}
+
+    def ended_in(self, seconds: float) -> dict[str, int]:
+        """Return how many jobs of each queue have ended in the last seconds, and some more."""
+        return {each.queue: each.ended for each in self._past(seconds, by_queue=True) if each.queue is not None}
+
+    def _past(self, seconds: float, **told: bool) -> list[PeriodFigures]:
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+        return statistics(self._reader, start=start, step=2 * max(seconds, 60.0), **told)
 
     @property
     def periodic_tasks(self) -> Collection[PeriodicTask]:

@@ -42,6 +42,8 @@ class Thresholds:
         How long a scheduled job may be overdue, or one with a lock not placed.
     lock_wait_warn, lock_wait_critical
         How long a job may wait behind its lock.
+    queueing_lock_warn
+        How long a job that should have run may hold its queueing lock.
     blocked_warn, blocked_critical
         How long a session may wait for another one's lock on one of our tables.
     clock_warn, clock_critical
@@ -72,6 +74,7 @@ class Thresholds:
     overdue_warn: float = 60.0
     lock_wait_warn: float = 3600.0
     lock_wait_critical: float = 86_400.0
+    queueing_lock_warn: float = 86_400.0
     blocked_warn: float = 5.0
     blocked_critical: float = 60.0
     clock_warn: float = 1.0

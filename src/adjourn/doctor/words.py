@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from adjourn._domain.wording import counted
+from adjourn._domain.wording import counted, shown
 from adjourn.doctor.findings import Finding, unknown
 from adjourn.doctor.patient import Patient
 from adjourn.sql.templates import identifier
+
+NAMED = 5
+"""How many things a sentence names."""
 
 
 def span(seconds: float | None) -> str:
@@ -26,6 +29,17 @@ def named(value: str | None) -> str:
 def few_or(estimate: float | None, noun: str) -> str:
     """Return an estimated number of things, such as ``about 1,200 jobs``; ``few or no jobs`` where the estimate is none."""
     return f"about {counted(round(estimate), noun)}" if estimate and estimate >= 1 else f"few or no {noun}s"
+
+
+def paused_by(who: str | None) -> str:
+    """Return by whom something was paused, as part of a sentence; empty if that is not known."""
+    return f" by {shown(who)}" if who else ""
+
+
+def paused_until(reason: str | None, seconds_left: float | None) -> str:
+    """Return why something was paused and for how much longer, as part of a sentence; what is None is left out."""
+    why = f" ({shown(reason)})" if reason else ""
+    return why + (f", and will be for {span(seconds_left)} more" if seconds_left is not None else "")
 
 
 def unseen(patient: Patient, text: str) -> Finding:

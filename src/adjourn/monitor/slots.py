@@ -13,6 +13,10 @@ from adjourn._domain.wording import counted, shown, verb
 Row = Mapping[str, Any]
 
 
+LONG_AWAY = 60.0
+"""Seconds after which a worker with free slots is said to have looked for no jobs: it does so every few seconds."""
+
+
 @attrs.frozen(kw_only=True)
 class SlotCount:
     """The slots of some workers.
@@ -26,9 +30,9 @@ class SlotCount:
     others
         How many jobs of other queues these workers have, by queue.
     kept
-        How many are kept empty, because their workers run jobs apart from others.
-    apart
-        The names of these workers.
+        How many are kept empty: their workers run jobs apart from others, are ending, or have looked for no jobs for long.
+    apart, ending, away
+        The names of these workers. The last ones hang, have lost the database, or wait to be notified.
     """
 
     number: int = 0
@@ -36,6 +40,8 @@ class SlotCount:
     others: Counter[str] = attrs.field(factory=Counter)
     kept: int = 0
     apart: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
 
     @property
     def are_full(self) -> bool:
@@ -50,16 +56,17 @@ class SlotCount:
         if not self.are_full:
             return "its workers have free slots"
         if self.kept:
-            return self._by_apart()
+            return ", ".join(
+                _told(names, *texts)
+                for names, texts in (
+                    (self.apart, ("runs jobs apart and takes no others", "run jobs apart and take no others")),
+                    (self.ending, ("is ending and takes no jobs", "are ending and take no jobs")),
+                    (self.away, ("has looked for no jobs lately", "have looked for no jobs lately")),
+                )
+                if names
+            )
         slots = f"all {self.number:,} slots" if self.number > 1 else "the one slot"
         return f"{slots} of its workers {verb(self.number, 'is', 'are')} busy{self._by_others()}"
-
-    def _by_apart(self) -> str:
-        if len(self.apart) == 1:
-            text = f"worker {shown(self.apart[0])} runs jobs apart and takes no others"
-        else:
-            text = f"{counted(len(self.apart), 'worker')} run jobs apart and take no others"
-        return text
 
     def _by_others(self) -> str:
         if not self.others:
@@ -68,6 +75,10 @@ class SlotCount:
         if not more:
             return f", {most:,} with jobs of queue {shown(name)}"
         return f", {self.others.total():,} with jobs of other queues, {most:,} of them of queue {shown(name)}"
+
+
+def _told(names: Sequence[str], one: str, many: str) -> str:
+    return f"worker {shown(names[0])} {one}" if len(names) == 1 else f"{counted(len(names), 'worker')} {many}"
 
 
 def queues_by_worker(working: Iterable[Row]) -> Mapping[int, Sequence[str]]:
@@ -92,16 +103,26 @@ def slots_of(workers: Iterable[Row], working: Mapping[int, Sequence[str]], queue
     """
     serving = serving_of(workers, queue)
     known = [worker for worker in serving if number_of(worker)]
-    apart = [worker for worker in known if worker.get("apart")]
+    taken = {worker["id"]: taken_of(worker, len(working.get(worker["id"], ()))) for worker in known}
+    free = [worker for worker in known if taken[worker["id"]] < (number_of(worker) or 0)]
+    apart = [worker for worker in free if worker["apart"]]
+    ending = [worker for worker in free if not worker["apart"] and worker["details"].get("ending")]
+    away = [worker for worker in free if worker not in apart and worker not in ending and is_away(worker)]
     return SlotCount(
         number=sum(number_of(worker) or 0 for worker in known),
-        taken=sum(taken_of(worker, len(working.get(worker["id"], ()))) for worker in known),
+        taken=sum(taken.values()),
         others=Counter(
             name for worker in serving for name in working.get(worker["id"], ()) if queue not in (None, name)
         ),
-        kept=sum((number_of(worker) or 0) - taken_of(worker, len(working.get(worker["id"], ()))) for worker in apart),
-        apart=tuple(worker["name"] or str(worker["id"]) for worker in apart),
+        kept=sum((number_of(worker) or 0) - taken[worker["id"]] for worker in (*apart, *ending, *away)),
+        apart=_names(apart),
+        ending=_names(ending),
+        away=_names(away),
     )
+
+
+def _names(workers: Iterable[Row]) -> tuple[str, ...]:
+    return tuple(worker["name"] or str(worker["id"]) for worker in workers)
 
 
 def serving_of(workers: Iterable[Row], queue: str | None = None) -> Sequence[Row]:
@@ -116,6 +137,12 @@ def serving_of(workers: Iterable[Row], queue: str | None = None) -> Sequence[Row
 def is_late(worker: Row) -> bool:
     """Return whether a worker that counts as alive has sent no heartbeat for half of the time after which it does not any more."""
     return bool(worker["is_alive"] and worker["silence"] > worker["patience"] / 2)
+
+
+def is_away(worker: Row) -> bool:
+    """Return whether the last round trip of a worker by which it could have claimed jobs was long ago."""
+    ago = worker["details"].get("exchanged_ago")
+    return ago is not None and ago + worker["silence"] > LONG_AWAY
 
 
 def number_of(worker: Row) -> int | None:

@@ -21,6 +21,7 @@ from adjourn.app import App
 from adjourn.exceptions import AdjournException, ConnectorException, InvalidOption
 from adjourn.web import access, pages, problems
 from adjourn.web.access import Auth, User
+from adjourn.web.bulk import LARGEST_LIMIT, MOST_JOBS
 from adjourn.web.guard import Guard, Rules
 from adjourn.web.inputs import MOST_BODY, Inputs
 from adjourn.web.links import Link
@@ -49,6 +50,7 @@ def create_app(
     read_only: bool = False,
     links: Sequence[Link] = (),
     hide_args: bool = False,
+    bulk_limit: int = MOST_JOBS,
     title: str = "",
     prefix: str = "",
     allowed_hosts: Collection[str] = (),
@@ -82,6 +84,8 @@ def create_app(
         Where else to look for a job. Default: nowhere.
     hide_args
         Show no arguments in lists of jobs. Default: False.
+    bulk_limit
+        How many jobs a change of many jobs takes at most, up to a million; the preview says if a filter finds more. Default: 100,000.
     title
         What the dashboard is called. Default: the name of the database.
     prefix
@@ -115,6 +119,8 @@ def create_app(
         raise InvalidOption("auth: pass a function that takes a request and returns its user.")
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise InvalidOption(f"prefix={prefix!r}: pass a path such as '/queue', without a slash at its end.")
+    if isinstance(bulk_limit, bool) or not isinstance(bulk_limit, int) or not 1 <= bulk_limit <= LARGEST_LIMIT:
+        raise InvalidOption(f"bulk_limit={bulk_limit!r}: pass a whole number of jobs from 1 to {LARGEST_LIMIT:,}.")
     rules = Rules(
         auth=auth,
         hosts=frozenset(each.lower() for each in allowed_hosts),
@@ -134,6 +140,7 @@ def create_app(
             links=tuple(links),
             read_only=read_only,
             hides_args=hide_args,
+            bulk_limit=bulk_limit,
             has_streams=streams,
             title=title,
             prefix=prefix,
@@ -251,9 +258,13 @@ class _Answers:
                 raise
             try:
                 return self._show(view.again(action, wrong), self._site.pages[action.page])
-            except problems.Problem:
+            except problems.Problem as problem:
                 # What is wrong concerns the page itself.
+                wrong.lead = wrong.lead or problem.lead or _back(view, action)
                 raise wrong from None
+        except problems.Problem as problem:
+            problem.lead = problem.lead or _back(view, action)
+            raise
         separator = "&" if "?" in done.location else "?"
         return RedirectResponse(f"{done.location}{separator}notice={request_id}", 303)
 
@@ -325,6 +336,12 @@ class _Answers:
             logger.warning("The dashboard could not read: %s", text, extra={"action": "web_read_failed"})
             return await self._refused(request, problems.Unavailable(f"{text} Load the page again in some seconds."))
         return await self._refused(request, problems.Problem(text))
+
+
+def _back(view: View, action: Action) -> tuple[str, str] | None:
+    """Return what leads back to the page that the form of an action is in, as far as it is known."""
+    page = view.site.pages.get(action.page)
+    return None if page is None else (f"Back to {page.title}", view.url(page.name, **action.asked(view.form)))
 
 
 def _user(request: Request) -> User:

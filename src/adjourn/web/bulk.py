@@ -31,6 +31,11 @@ PAUSE = 0.05
 LOOK = 50_000
 """Jobs that one transaction looks at."""
 MOST_JOBS = 100_000
+"""So many jobs a change takes unless whoever serves the dashboard says otherwise."""
+LARGEST_LIMIT = 1_000_000
+"""A change knows the ids of its jobs, and the preview looks at no more."""
+MOST_PLACES = 200
+"""Of so many queues and tasks of the jobs that were changed it is known whether they are paused."""
 MOST_RUNNING = 2
 MOST_KEPT = 50
 ENDING = 5.0
@@ -100,6 +105,8 @@ class BulkKind:
         Changes jobs in a transaction, and returns the ids of those that it has changed.
     asked
         What somebody has to say besides; None for nothing.
+    starts
+        Whether one expects that the jobs run then, and so is told what is paused.
     """
 
     permission: str
@@ -108,6 +115,7 @@ class BulkKind:
     usual: tuple[str, ...]
     change: Change
     asked: Question | None = None
+    starts: bool = False
 
     def narrowed(self, wanted: JSONDict) -> JSONDict | None:
         """Return the filter for jobs that this suits; None if it suits none of them."""
@@ -129,7 +137,9 @@ def _queue(form: Inputs) -> str | None:
     return form.known_name(FIELD, needed=False) or None
 
 
-def _of_waiting(permission: str, told: str, option: str, asked: Question | None = None) -> BulkKind:
+def _of_waiting(
+    permission: str, told: str, option: str, asked: Question | None = None, *, starts: bool = False
+) -> BulkKind:
     """Something that an option of `change_jobs` does with jobs that wait; without a question, its value is True."""
 
     def change(
@@ -138,7 +148,15 @@ def _of_waiting(permission: str, told: str, option: str, asked: Question | None 
         options: dict[str, Any] = {option: True if asked is None else value}
         return manager.change_jobs(ids, connection=connection, **options)
 
-    return BulkKind(permission=permission, told=told, statuses=WAITING, usual=WAITING, change=change, asked=asked)
+    return BulkKind(
+        permission=permission,
+        told=told,
+        statuses=WAITING,
+        usual=WAITING,
+        change=change,
+        asked=asked,
+        starts=starts,
+    )
 
 
 KINDS: dict[str, BulkKind] = {
@@ -157,13 +175,15 @@ KINDS: dict[str, BulkKind] = {
             told=_told_time,
             is_needed=False,
         ),
+        starts=True,
     ),
-    "run_now": _of_waiting("job.run_now", "Run now", "now"),
+    "run_now": _of_waiting("job.run_now", "Run now", "now", starts=True),
     "reschedule": _of_waiting(
         "job.reschedule",
         "Put off",
         "schedule_at",
         Question(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
+        starts=True,
     ),
     "priority": _of_waiting(
         "job.priority",
@@ -177,7 +197,11 @@ KINDS: dict[str, BulkKind] = {
         ),
     ),
     "move": _of_waiting(
-        "job.move", "Move to a queue", "move_to", Question(label="Queue", kind="text", read=_queue, told=str)
+        "job.move",
+        "Move to a queue",
+        "move_to",
+        Question(label="Queue", kind="text", read=_queue, told=str),
+        starts=True,
     ),
     "cancel": BulkKind(
         permission="job.cancel",
@@ -221,6 +245,8 @@ class Bulk:
         Who asked for it.
     value
         What somebody has said besides, such as the priority.
+    most
+        After how many jobs it ends.
     expected, is_capped
         How many jobs matched, and whether there were more.
     done, skipped
@@ -241,6 +267,8 @@ class Bulk:
         What carries it out.
     changed
         The ids of the jobs that were changed.
+    places
+        The queues and tasks of these, as far as they are counted.
     """
 
     id: str
@@ -251,6 +279,7 @@ class Bulk:
     expected: int
     is_capped: bool
     value: Any = None
+    most: int = MOST_JOBS
     done: int = 0
     skipped: int = 0
     state: str = "running"
@@ -262,12 +291,18 @@ class Bulk:
     is_abandoned: bool = False
     thread: threading.Thread | None = None
     changed: array.array[int] = attrs.field(factory=lambda: array.array("q"))
+    places: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
 
     @property
     def said(self) -> str:
         """What somebody has said besides, as it is told; empty for nothing."""
         asked = KINDS[self.name].asked
         return "" if asked is None or self.value is None else asked.told(self.value)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has come to as many jobs as a change takes."""
+        return self.done + self.skipped >= self.most
 
     @property
     def left(self) -> str:
@@ -332,7 +367,7 @@ class Bulks:
             position: str | None = None
             while not bulk.stopping.is_set():
                 position = self._batch(bulk, position)
-                if position is None or bulk.done + bulk.skipped >= MOST_JOBS:
+                if position is None or bulk.is_full:
                     break
                 bulk.stopping.wait(PAUSE)
             state = "stopped" if position is not None else "done"
@@ -354,7 +389,13 @@ class Bulks:
         }
         with self._database.changing() as connection:
             page = self._manager.search_jobs(
-                **filters, **times, newest_first=False, after=position, look=LOOK, limit=BATCH, connection=connection
+                **filters,
+                **times,
+                newest_first=False,
+                after=position,
+                look=LOOK,
+                limit=min(BATCH, bulk.most - bulk.done - bulk.skipped),
+                connection=connection,
             )
             ids = [job.id for job in page.jobs if job.id is not None]
             if not ids:
@@ -371,6 +412,9 @@ class Bulks:
                 connection=connection,
             )
         bulk.changed.extend(changed)
+        if kind.starts and len(bulk.places) < MOST_PLACES:
+            queue, ids_changed = bulk.value if bulk.name == "move" else None, set(changed)
+            bulk.places |= {(queue or job.queue, job.task_name) for job in page.jobs if job.id in ids_changed}
         bulk.done += len(changed)
         bulk.skipped += len(ids) - len(changed)
         return page.position
@@ -416,8 +460,8 @@ def _told_end(bulk: Bulk, state: str) -> str:
     why = "before the end"
     if state == "failed":
         why = f"by an error ({bulk.error})"
-    elif bulk.done + bulk.skipped >= MOST_JOBS:
-        why = f"after {MOST_JOBS:,} jobs"
+    elif bulk.is_full:
+        why = f"after {counted(bulk.done + bulk.skipped, 'job')}"
     elif bulk.is_abandoned:
         why = "because the dashboard ended"
     return f"stopped {why}: {told}, {bulk.left} left as before. To go on, do the same again with this filter"

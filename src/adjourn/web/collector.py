@@ -38,6 +38,7 @@ FEEDS: dict[str, float] = {
     "workflows": 10.0,
     "oldest_transaction": 10.0,
     "database": 60.0,
+    "partitions": 60.0,
 }
 """What can be read, and after how many seconds it is read again. Each is a query of ``sql/monitor``; see also `DOCTOR`."""
 DOCTOR = "doctor"
@@ -52,6 +53,8 @@ TIMEOUTS = 3
 """After so many queries of a feed that took too long, it is read half as often."""
 REMEMBERED = 150
 """The rates of so many looks are kept."""
+MOST_APART = 3
+"""A curve has a gap where counts are so many times further apart than they should be."""
 _TOOK_TOO_LONG = "57014"
 
 
@@ -115,6 +118,22 @@ class RateAt:
     ended: float
 
 
+@attrs.frozen
+class DepthAt:
+    """How many jobs could run and did not, at some time.
+
+    Attributes
+    ----------
+    at
+        When, by the database's clock, in seconds since 1970.
+    ready
+        How many; None where there were more than are counted, or nobody looked.
+    """
+
+    at: float
+    ready: int | None
+
+
 class Collector:
     """Reads feeds while somebody wants them, in a thread of its own.
 
@@ -139,6 +158,8 @@ class Collector:
         self._last: tuple[float, int, int] | None = None
         self.rates: deque[RateAt] = deque(maxlen=REMEMBERED)
         """What happened between the latest looks."""
+        self.depths: deque[DepthAt] = deque(maxlen=REMEMBERED)
+        """How many jobs were ready at the latest counts, since somebody looks."""
         self.sequence: int = 0
         """Rises with each look."""
         self.queries: int = 0
@@ -239,6 +260,7 @@ class Collector:
                     continue
             self._look(due)
         self.rates.clear()
+        self.depths.clear()
         self._last = None
         self._database.close()
 
@@ -286,6 +308,8 @@ class Collector:
             self._offset = rows[0]["now"] - time.time()
         elif feed == "counters":
             self._count(rows[0])
+        elif feed == "queues":
+            self._measure(rows)
 
     def _failed(self, reading: Reading, error: Exception) -> None:
         now = time.monotonic()
@@ -304,6 +328,15 @@ class Collector:
             self.rates.append(
                 RateAt(now, max(0, row["deferred"] - last[1]) / seconds, max(0, row["ended"] - last[2]) / seconds)
             )
+
+    def _measure(self, rows: list[Row]) -> None:
+        """Keep how many jobs are ready. The same entries of the index are those that run."""
+        now = time.time() + (self._offset or 0.0)
+        if self.depths and now - self.depths[-1].at > MOST_APART * FEEDS["queues"]:
+            self.depths.append(DepthAt(now, None))
+        is_known = not any(row["is_capped"] for row in rows)
+        ready = max(0, sum(row["jobs"] for row in rows) - len(self._readings["working"].rows))
+        self.depths.append(DepthAt(now, ready if is_known else None))
 
     def _ask_doctor(self) -> None:
         """Have the database examined in another thread, for that may take seconds."""

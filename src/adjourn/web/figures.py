@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from adjourn._domain.wording import counted, shown, verb
@@ -37,9 +38,15 @@ WAITS = {
 """How the kinds of waits are told."""
 
 
-def queues(view: View) -> list[dict[str, Any]]:
+def queues(view: View, also: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return the queues with what waits and runs in each, the longest wait for a worker first. Also those that are paused, and those that a worker
-    serves by name."""
+    serves by name.
+
+    Parameters
+    ----------
+    also
+        The names of queues that are returned in any case.
+    """
     waits = {row["queue"] for row in view.feed("latency") if row["latency"] > 0}
     latency = latencies(view.feed("latency"), view.feed("late"))
     counts = {row["queue"]: row for row in view.feed("queues")}
@@ -65,6 +72,7 @@ def queues(view: View) -> list[dict[str, Any]]:
         | set_aside.keys()
         | held.keys()
         | served
+        | set(also)
     ):
         row = counts.get(name, {})
         ready = max(0, row.get("jobs", 0) - running[name])
@@ -158,7 +166,11 @@ def waits(view: View) -> list[dict[str, Any]]:
     if held := sum(limit["waiting"] for limit in limits):
         is_capped = any(limit["is_capped"] for limit in limits)
         found.append({"kind": "limit", "jobs": held, "is_capped": is_capped, "told": "held back by limits"})
-    addresses = {"scheduled": view.url("jobs", order="due"), "limit": view.url("limits")}
+    addresses = {
+        "scheduled": view.url("jobs", order="due"),
+        "limit": view.url("limits"),
+        **{kind: view.url("jobs", waits_for=kind) for kind in ("lock", "task", "turn")},
+    }
     return [{**row, "address": addresses.get(row["kind"])} for row in found]
 
 

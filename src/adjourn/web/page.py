@@ -150,6 +150,8 @@ class Site:
         Whether there are no actions.
     hides_args
         Whether lists of jobs show no arguments.
+    bulk_limit
+        How many jobs a change of many takes.
     has_streams
         Whether there are server-sent events.
     title
@@ -170,6 +172,7 @@ class Site:
     links: Sequence[Link]
     read_only: bool
     hides_args: bool
+    bulk_limit: int
     has_streams: bool
     title: str
     prefix: str

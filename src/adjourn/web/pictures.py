@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 120, 28
@@ -122,6 +123,53 @@ def histogram(
     return Markup(
         '<svg class="histogram" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>{}{}{}</svg>'
     ).format(width, height, width, height, text, text, base, bars, ticks)
+
+
+@attrs.frozen
+class Dot:
+    """What became of one of several.
+
+    Attributes
+    ----------
+    kind
+        A class for its colour: ``"good"``, ``"bad"`` or ``"warn"``; empty for what has no outcome yet.
+    told
+        What it is, and what became of it.
+    is_hollow
+        Whether there was nothing of which something could become.
+    """
+
+    kind: str
+    told: str
+    is_hollow: bool = False
+
+
+def dots(each: Sequence[Dot], label: str) -> Markup:
+    """Return what became of several, one beside the other: high where it is bad, low where it is good, and hollow where there was nothing.
+
+    Parameters
+    ----------
+    each
+        These, the oldest first.
+    label
+        What can be seen in it, for who cannot see it.
+    """
+    step, height = 7, 20
+    drawn = Markup("").join(
+        Markup('<rect class="{}" x="{}" y="{}" width="5" height="{}" rx="1.5"><title>{}</title></rect>').format(
+            f"{dot.kind} hollow".strip() if dot.is_hollow else dot.kind,
+            place * step + 1,
+            height - 1 - high,
+            high,
+            dot.told,
+        )
+        for place, dot in enumerate(each)
+        for high in (18 if dot.kind == "bad" else 13 if dot.kind == "warn" else 8,)
+    )
+    width = step * len(each)
+    return Markup(
+        '<svg class="dots" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>{}</svg>'
+    ).format(width, height, width, height, label, label, drawn)
 
 
 def bar(part: float, whole: float, label: str, *, width: int = 120, kind: str = "") -> Markup:

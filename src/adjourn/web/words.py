@@ -1,4 +1,4 @@
-"""Cron expressions in words."""
+"""Words of the dashboard: what jobs wait for, and cron expressions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import functools
 
 import cron_descriptor
 
+WAITED_FOR = {
+    "time": "its time",
+    "event": "an event",
+    "retry": "its next attempt",
+    "lock": "its lock",
+    "task": "a worker that knows its task",
+    "turn": "a turn apart from other jobs",
+    "jobs": "other jobs",
+    "limit": "a place under a limit",
+    "pause": "the end of a pause",
+    "worker": "a worker",
+}
+"""How it is told what a job waits for."""
 LONGEST = 200
 """Characters of an expression, and of its words, that are shown."""
 _NAMED = {

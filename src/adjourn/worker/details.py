@@ -69,6 +69,7 @@ class Details:
         outbox: int,
         listens: bool,
         silence: float,
+        is_ending: bool,
     ) -> SelfReport:
         """Return what to tell. May be called from any thread.
 
@@ -86,6 +87,8 @@ class Details:
             Whether it hears notifications.
         silence
             Seconds since its last round trip that succeeded.
+        is_ending
+            Whether it was stopped, and takes no more jobs.
         """
         details = {
             "host": self._host,
@@ -98,6 +101,7 @@ class Details:
             "listens": listens,
             "exchanged_ago": None if math.isinf(silence) else round(silence, 3),
             "rss": _resident(),
+            "ending": is_ending,
         }
         return SelfReport(list(overdue), sorted(running)[:MOST_RUNNING], json.dumps(details))
 

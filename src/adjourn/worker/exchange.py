@@ -39,7 +39,7 @@ from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
 from adjourn.worker.pace import SHORTEST_WAIT, ExchangePace
 from adjourn.worker.reports import Reports
-from adjourn.worker.slots import Slots
+from adjourn.worker.slots import Room, Slots
 from adjourn.worker.traffic import Traffic
 
 HELD_PATIENCE = 4.0
@@ -134,6 +134,7 @@ class Exchange:
             outbox=len(self._outbox),
             listens=self._is_listening,
             silence=time.monotonic() - self.served_at,
+            is_ending=self.slots.is_stopping,
         )
 
     @property
@@ -150,7 +151,7 @@ class Exchange:
     def has_reason(self) -> bool:
         """Whether it has a reason for a round trip: room for a job, or an outcome to store."""
         return bool(len(self._outbox)) or (
-            not self.slots.is_stopping and self.executor.slots_held < self._options.concurrency
+            not self.slots.is_ending and self.executor.slots_held < self._options.concurrency
         )
 
     # Called by the other roles, on the loop's thread
@@ -258,7 +259,7 @@ class Exchange:
         self._lease.confirm(asked_at)
 
     async def run(self) -> None:
-        """Exchange until stopped and idle, or, for a worker that does not wait, until no job is left.
+        """Exchange until stopped and idle, until its last job is stored, or, for a worker that does not wait, until no job is left.
 
         Whatever a round trip raises is an outage: it is reported, and tried again.
         """
@@ -283,12 +284,13 @@ class Exchange:
             await self._disown(manager)
         if waiting := self.slots.not_begun(now):
             self.hand_back(waiting)
-        limit = self.slots.room(now)
+        room = self.slots.room(now)
+        limit = room.limit
         if not limit and not self._outbox.is_due and not self._is_called:
             return await self._rest(now)
         probing = limit > 0 and self._pace.is_to_probe(now)
         stores = self._outbox.is_due
-        exchanged = await self._exchange(manager, limit, probing, now)
+        exchanged = await self._exchange(manager, room, probing, now)
         self._contact.serves()
         if not exchanged.alive:
             # Its last heartbeat is too old. If nobody has declared it dead, it keeps its jobs.
@@ -307,7 +309,7 @@ class Exchange:
             return False
         if not self._options.wait and self._is_drained(exchanged, now):
             return True
-        if not self.slots.is_stopping:
+        if not self.slots.is_ending:
             await self._sleep(None if self._pace.is_to_place_later else exchanged.due_in)
         return False
 
@@ -323,9 +325,9 @@ class Exchange:
         return bool(self.worker_id)
 
     async def _rest(self, now: float) -> bool:
-        """Wait for room, or for an outcome: there is no reason for a round trip. Return whether a stopping worker has nothing left to do."""
+        """Wait for room, or for an outcome: there is no reason for a round trip. Return whether a worker that ends has nothing left to do."""
         self._contact.serves()
-        if self.slots.is_stopping and not len(self.executor) and self._has_to_leave(now):
+        if self.slots.is_ending and not len(self.executor) and self._has_to_leave(now):
             return True
         await self._sleep(None, has_room=False)
         return False
@@ -376,11 +378,11 @@ class Exchange:
             self._leave_at = now + HELD_PATIENCE
         return not len(self._outbox) or now >= self._leave_at
 
-    async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
+    async def _exchange(self, manager: AsyncWorkerManager, room: Room, probing: bool, now: float) -> Exchanged:
         while True:
             batch, worker_id = self._outbox.next_batch(), self.worker_id
             try:
-                return await self._exchange_batch(manager, batch, limit, probing, now)
+                return await self._exchange_batch(manager, batch, room, probing, now)
             except Exception as error:
                 # A worker that was declared dead meanwhile has forgotten its outcomes.
                 if worker_id == self.worker_id:
@@ -393,9 +395,9 @@ class Exchange:
                 raise
 
     async def _exchange_batch(
-        self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
+        self, manager: AsyncWorkerManager, batch: list[Outcome], room: Room, probing: bool, now: float
     ) -> Exchanged:
-        worker_id = self.worker_id
+        worker_id, limit = self.worker_id, room.limit
         running = len(self.slots)
         if probing:
             self._pace.probed(now)
@@ -412,7 +414,7 @@ class Exchange:
                 queues=self._options.queues,
                 busy=self._pace.is_saturated(now),
                 probe=probing,
-                concurrency=self._options.concurrency,
+                concurrency=room.slots,
                 running=running,
                 apart=self.slots.apart.asked(now),
                 tasks=self._awaited or None,
@@ -421,7 +423,7 @@ class Exchange:
                 called=is_called,
                 follow=self.slots.most_followers,
                 floors=floors,
-                batches=self.slots.buffer.gathering.sizes,
+                batches=room.batches,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile

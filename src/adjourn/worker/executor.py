@@ -94,9 +94,11 @@ class Executor:
         """Finds tasks that are not declared."""
         self.advances: Advances = Advances()
         """What running tasks say of their progress."""
-        self.tally: RunTally | None = RunTally() if options.statistics and self._app.connector.is_shared else None
-        """What has become of the jobs and is not stored yet; None if that is not counted."""
         self._recorders = recorders_of(worker.app)
+        is_stored = options.statistics and self._app.connector.is_shared
+        self._tally = RunTally(self._recorders, is_stored=is_stored)
+        self.tally: RunTally | None = self._tally if is_stored else None
+        """What has become of the jobs and is not stored yet; None if that is not stored."""
         self._runs: dict[int, Run] = {}
         self._calls = Calls(self._verdicts, self._end)
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
@@ -267,7 +269,7 @@ class Executor:
         self._run(self._on_loop, run, compose(options.worker_middleware, body, context, self._worker))
 
     def _run(self, runner: Runner, run: Run, body: Body) -> None:
-        if telemetry.OBSERVERS and telemetry.of_runs(telemetry.OBSERVERS):
+        if telemetry.OBSERVERS.of_runs:
             body = observed(run, body, self._options.name, is_async=runner is self._on_loop)
         runner.start(run, body)
 
@@ -355,7 +357,7 @@ class Executor:
         self._end(run, self._verdicts.failed(run, error))
 
     def _end(self, run: Run, verdict: Verdict) -> None:
-        if not telemetry.OBSERVERS or not telemetry.of_runs(telemetry.OBSERVERS):
+        if not telemetry.OBSERVERS.of_runs:
             self._settle(run, verdict)
             return
         _, kind, facts = verdict
@@ -378,11 +380,9 @@ class Executor:
         else:
             self.mean_duration += (duration - self.mean_duration) * 0.1
         outcome, kind, facts = verdict
-        if self.tally is not None:
-            self.tally.add(job, kind, duration)
         try:
-            for recorder in self._recorders:
-                recorder.end(job, kind, duration)
+            if self.tally is not None or self._recorders:
+                self._tally.add(job, kind, duration)
             if self._events.wants(kind):
                 self._emit(kind, run, duration=duration, **facts)
         finally:  # a subscriber, or a signal while runs are counted, may end the program

@@ -30,16 +30,24 @@ class Gathering:
         self._on_ready = on_ready
         self._waiting: dict[str, deque[ClaimedJob]] = {name: deque() for name in self._batches}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.sizes: str | None = None
+        self.sizes: str | None = self.sizes_up_to(None)
         """How many jobs one call takes, by the names of tasks, as JSON; None if no task of this worker takes several."""
-        if self._batches:
-            self.sizes = json.dumps({name: batch.size for name, batch in self._batches.items()})
+        self.largest: int = max((batch.size for batch in self._batches.values()), default=1)
+        """The most of these."""
 
     def __bool__(self) -> bool:
         return any(self._waiting.values())
 
     def __iter__(self) -> Iterator[ClaimedJob]:
         return iter([job for waiting in self._waiting.values() for job in tuple(waiting)])
+
+    def sizes_up_to(self, most: int | None) -> str | None:
+        """Return ``sizes``, where a call takes no more than so many jobs."""
+        if not self._batches:
+            return None
+        return json.dumps(
+            {name: batch.size if most is None else min(batch.size, most) for name, batch in self._batches.items()}
+        )
 
     def split(self, jobs: Sequence[ClaimedJob]) -> list[ClaimedJob]:
         """Take those of batch tasks from jobs that were claimed, and return the others, best first, with those that begin a call."""

@@ -85,6 +85,11 @@ def _is_at_least_one(instance: Any, attribute: attrs.Attribute[Any], value: Any)
         raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number up to {MOST_JOBS:,}.")
 
 
+def _is_at_least_one_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _is_at_least_one(instance, attribute, value)
+
+
 def _is_days(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     _is_at_least_one(instance, attribute, value)
     if value > MOST_DAYS:
@@ -259,6 +264,17 @@ class Options:
             none="half of stalled_worker_timeout",
             unit="seconds",
             reads=float,
+        ),
+    )
+    max_jobs: int | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_at_least_one_or_none,
+        metadata=told(
+            "end after so many runs of jobs, and claim no more jobs than that; each job of a batch counts, and each retry again",
+            none="no limit",
+            reads=int,
+            metavar="JOBS",
         ),
     )
     audit_days: int = attrs.field(

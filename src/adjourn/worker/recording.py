@@ -11,17 +11,14 @@ from typing import Any, TypeAlias
 
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._runtime import forks
-from adjourn.events import JobEnded
 from adjourn.events.subscriptions import RAISED, report
-from adjourn.worker.tally import EndedRun
+from adjourn.worker.tally import EndedRuns, RunTally
 
-BLOCK = 1024
-"""So many runs are told of at once, if they end within a second."""
 LATEST = 1.0
-"""Seconds after which runs are told of that are less than a block."""
+"""Seconds after which runs are told of that are less than a block of those that a tally counts at once."""
 
-Told: TypeAlias = Callable[[Sequence[ClaimedJob], Sequence[EndedRun]], object]
-"""What is told of the runs that have begun and of those that have ended since it was told last."""
+Told: TypeAlias = Callable[[Sequence[ClaimedJob], Sequence[EndedRuns]], object]
+"""What is told of the runs that have begun or ended since it was told last."""
 
 _changing = threading.Lock()
 _recorders: weakref.WeakKeyDictionary[Any, list[Recorder]] = weakref.WeakKeyDictionary()
@@ -46,32 +43,39 @@ class Recorder:
         """Begin with nothing. In a forked child, what was noted is the parent's to tell, and its loop's timers do not exist."""
         self._telling = threading.Lock()
         self._began: deque[ClaimedJob] = deque()
-        self._ended: deque[EndedRun] = deque()
+        self._tallies: weakref.WeakSet[RunTally] = weakref.WeakSet()
         self._is_awaited = False
 
     def begin(self, job: ClaimedJob) -> None:
         """Note that a run begins. This is called on the event loop of its worker."""
-        # This and the next are done for each job, so the rest is done for many at once.
+        # This is done for each job, so the rest is done for many at once.
         self._began.append(job)
         if not self._is_awaited:
             self._await()
 
-    def end(self, job: ClaimedJob, kind: type[JobEnded], seconds: float) -> None:
-        """Note that a run has ended. This is called on the event loop of its worker."""
-        self._ended.append((job, kind, seconds))
-        if len(self._ended) >= BLOCK:
-            self.tell()
-        elif not self._is_awaited:
+    def expect(self, tally: RunTally) -> None:
+        """Have a tally count in time. This is called on the event loop of its worker."""
+        self._tallies.add(tally)
+        if not self._is_awaited:
             self._await()
 
     def _await(self) -> None:
         self._is_awaited = True
         asyncio.get_running_loop().call_later(LATEST, self._tell_in_time)
 
+    def end(self, ended: Sequence[EndedRuns]) -> None:
+        """Tell of runs that have ended, and of those that have begun before."""
+        self._tell(ended)
+
     def tell(self) -> None:
         """Tell of what was noted, now. May be called from any thread."""
+        for tally in tuple(self._tallies):
+            tally.count()
+        self._tell(())
+
+    def _tell(self, ended: Sequence[EndedRuns]) -> None:
         with self._telling:
-            began, ended = _taken(self._began), _taken(self._ended)
+            began = _taken(self._began)
             if began or ended:
                 try:
                     self._told(began, ended)
@@ -118,8 +122,8 @@ def record(app: Any, told: Told) -> tuple[Recorder, Callable[[], None]]:
     recorders.append(recorder)
 
     def end() -> None:
+        recorder.tell()  # of what its workers have counted as well, as long as it is among those that are told
         if recorder in recorders:
             recorders.remove(recorder)
-        recorder.tell()
 
     return recorder, end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import attrs
+
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim, Ended, HandedBack, Outcome
 from adjourn._domain.protocols import WorkerLike
@@ -23,6 +25,25 @@ SHORT_BUFFERED = 0.008
 database."""
 LARGEST_SHORT_BUFFER = 300
 """The most jobs to claim in advance by that rule."""
+
+
+@attrs.frozen
+class Room:
+    """What to claim in one round trip.
+
+    Attributes
+    ----------
+    limit
+        How many jobs.
+    slots
+        How many jobs may run at once with them.
+    batches
+        How many jobs one call takes of tasks that take several, by their names, as JSON; None if there are no such tasks.
+    """
+
+    limit: int
+    slots: int
+    batches: str | None
 
 
 class Slots:
@@ -51,6 +72,8 @@ class Slots:
         on_stuck: Callable[[float], object],
     ) -> None:
         self._concurrency = worker.options.concurrency
+        # How many more jobs may begin here, if that has a limit.
+        self._may_begin = worker.options.max_jobs
         self._store = on_end
         self._on_room = on_room
         self.executor: Executor = Executor(worker, self._on_end, lease, on_room, on_stuck)
@@ -72,8 +95,25 @@ class Slots:
         """The claims of these jobs. May be called from any thread."""
         return self.executor.claims | self.buffer.claims
 
-    def room(self, now: float) -> int:
+    @property
+    def is_ending(self) -> bool:
+        """Whether no further job is claimed: this worker is stopping, or has begun as many as it may."""
+        return self.is_stopping or (self._may_begin is not None and self._may_begin <= 0)
+
+    def room(self, now: float) -> Room:
         """Return how many jobs to claim: those that can run at once, and a few that can run soon after."""
+        limit, gathering = self._free(now), self.buffer.gathering
+        if self._may_begin is None:
+            return Room(limit, self._concurrency, gathering.sizes)
+        left = max(0, self._may_begin - len(self.buffer.claims))
+        limit, slots = min(limit, left), min(self._concurrency, len(self) + left)
+        if not limit or gathering.sizes is None:
+            return Room(limit, slots, gathering.sizes)
+        # Each of them may bring as many as one call takes.
+        limit = max(1, min(limit, left // gathering.largest))
+        return Room(limit, slots, gathering.sizes_up_to(left // limit))
+
+    def _free(self, now: float) -> int:
         if self.is_stopping:
             return 0
         if (room := self.apart.room(self._concurrency, len(self), now)) is not None:
@@ -89,6 +129,8 @@ class Slots:
     @property
     def most_followers(self) -> int:
         """How many jobs behind the head of a lock to claim with it. They run one after the other."""
+        if self._may_begin is not None:
+            return 0
         return jobs_ahead(1, self.executor.mean_duration) if self.buffer.has_locks else 0
 
     def take(self, jobs: Sequence[ClaimedJob], now: float) -> None:
@@ -137,6 +179,8 @@ class Slots:
         executor, buffer, slots = self.executor, self.buffer, self._concurrency
         try:
             while not self.is_stopping and executor.slots_held < slots and (job := buffer.take()) is not None:
+                if self._may_begin is not None:
+                    self._may_begin -= 1 + len(job.companions)
                 executor.start(job)
         finally:
             self._is_starting = False

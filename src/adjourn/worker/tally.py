@@ -7,9 +7,9 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.statistics import BUCKETS, OTHER, RUN_BOUNDS, WAIT_BOUNDS
@@ -45,10 +45,43 @@ EndedRun: TypeAlias = tuple[ClaimedJob, type[JobEnded], float]
 """A run's job, the event that tells how it has ended, and how long it took, in seconds."""
 
 
-class RunTally:
-    """What has become of one worker's jobs since that was stored last. Its methods may be called from any thread."""
+class EndedRuns(NamedTuple):
+    """Runs of one task in one queue that have ended alike: how many, how long they took, in seconds, and how many of these durations
+    belong into each bucket of `RUN_BOUNDS`."""
 
-    def __init__(self) -> None:
+    queue: str
+    task_name: str
+    outcome: str
+    jobs: int
+    seconds: float
+    counts: Sequence[int]
+
+
+class ToldOfEnds(Protocol):
+    """Who is told of runs as they are counted."""
+
+    def expect(self, tally: RunTally) -> None:
+        """Have a tally count in time, which has begun to note runs. This is called on the event loop of its worker."""
+
+    def end(self, ended: Sequence[EndedRuns]) -> None:
+        """Be told of them, in whichever thread."""
+
+
+class RunTally:
+    """What has become of one worker's jobs since that was stored last. Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    told
+        Who is told of the runs as well, as soon as these are counted.
+    is_stored
+        Whether anybody stores them. By default, somebody does.
+    """
+
+    def __init__(self, told: Collection[ToldOfEnds] = (), *, is_stored: bool = True) -> None:
+        self._told = told
+        self._is_stored = is_stored
+        self._is_expected = False
         self._changing = threading.Lock()
         self._ended: deque[EndedRun] = deque()
         self._rows: dict[Key, list[Any]] = {}
@@ -76,6 +109,15 @@ class RunTally:
         if len(self._ended) >= BLOCK:
             with self._changing:
                 self._count(is_block=True)
+        elif self._told and not self._is_expected:
+            self._is_expected = True
+            for each in tuple(self._told):
+                each.expect(self)
+
+    def count(self) -> None:
+        """Count the runs that have ended and are not counted yet."""
+        with self._changing:
+            self._count()
 
     def store(self, store: Callable[[str], object]) -> None:
         """Store what was counted, and begin anew.
@@ -110,17 +152,29 @@ class RunTally:
 
     def _count(self, is_block: bool = False) -> None:
         """Add the runs that have ended to the rows. Another thread may append further ones meanwhile."""
+        self._is_expected = False
         take = self._ended.popleft
-        groups = grouped_ends([take() for _ in range(len(self._ended))])
-        for names, (jobs, runs) in groups.items():
-            row = self._row((names[0], names[1], OUTCOMES.get(names[2], "failed")))
-            row[0] += len(jobs)
-            row[1] += sum(runs)
+        counted = []
+        for (queue, task_name, kind), (jobs, runs) in _grouped_ends([take() for _ in range(len(self._ended))]).items():
+            counts = [0] * BUCKETS
             for bucket in map(bisect_left, repeat(RUN_BOUNDS), runs):
-                row[3][bucket] += 1
-            for waited, count in waits_of(jobs, is_block):
-                row[2] += waited * count
-                row[4][bisect_left(WAIT_BOUNDS, waited)] += count
+                counts[bucket] += 1
+            ended = EndedRuns(queue, task_name, OUTCOMES.get(kind, "failed"), len(jobs), sum(runs), counts)
+            counted.append(ended)
+            if self._is_stored:
+                self._add(ended, jobs, is_block)
+        if counted:
+            for each in tuple(self._told):
+                each.end(counted)
+
+    def _add(self, ended: EndedRuns, jobs: Sequence[ClaimedJob], is_block: bool) -> None:
+        row = self._row((ended.queue, ended.task_name, ended.outcome))
+        row[0] += ended.jobs
+        row[1] += ended.seconds
+        row[3][:] = map(int.__add__, row[3], ended.counts)
+        for waited, count in waits_of(jobs, is_block):
+            row[2] += waited * count
+            row[4][bisect_left(WAIT_BOUNDS, waited)] += count
 
     def _give_back(self, taken: Mapping[Key, Sequence[Any]]) -> None:
         with self._changing:
@@ -140,7 +194,7 @@ class RunTally:
         return row
 
 
-def grouped_ends(
+def _grouped_ends(
     ended: Iterable[EndedRun],
 ) -> dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]]:
     """Return runs that have ended by queue, task and event: their jobs, and how long they took."""

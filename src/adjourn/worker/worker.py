@@ -86,6 +86,9 @@ class Worker:
         How long the database may take to answer the worker itself; after that, the worker gives the connection up, and
         goes on with another one; less than stalled_worker_timeout. In seconds. Default: None, half of
         stalled_worker_timeout.
+    max_jobs
+        End after so many runs of jobs, and claim no more jobs than that; each job of a batch counts, and each retry
+        again. Default: None, no limit.
     audit_days
         How many days the notes are kept of what people did by the dashboard or the shell; of several workers, the least
         counts. Default: 400.
@@ -152,6 +155,7 @@ class Worker:
         stalled_worker_timeout: float = 30.0,
         *,
         round_trip_timeout: float | None = None,
+        max_jobs: int | None = None,
         audit_days: int = 400,
         unknown_task_timeout: float | None = None,
         priority_ageing: float | None = None,

@@ -26,6 +26,7 @@ class SyncJobSearch(SyncStatementRunner):
         lock: str | None = None,
         queueing_lock: str | None = None,
         worker_id: int | None = None,
+        waits_for: str | None = None,
         priority: int | None = None,
         min_attempts: int | None = None,
         error: str | None = None,
@@ -53,6 +54,9 @@ class SyncJobSearch(SyncStatementRunner):
             have.
         queue, task, lock, queueing_lock, worker_id, priority
             Only jobs with this value; None (the default) is no filter.
+        waits_for
+            Only jobs that wait for this: ``"time"``, ``"event"``, ``"retry"``, ``"lock"``, ``"task"``, ``"turn"``, ``"jobs"``, ``"limit"``,
+            ``"pause"`` or ``"worker"``, as ``list_jobs`` explains them. No job that has ended is looked at.
         min_attempts
             Only jobs of which at least so many attempts have ended.
         error
@@ -87,6 +91,7 @@ class SyncJobSearch(SyncStatementRunner):
             lock=lock,
             queueing_lock=queueing_lock,
             worker_id=worker_id,
+            waits_for=waits_for,
             priority=priority,
             min_attempts=min_attempts,
             error=error,

@@ -7,13 +7,13 @@
 
 _shtab_adjourn_subparsers=(worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
 
-_shtab_adjourn_worker_option_strings=(-h --help -q --queues -n --name -c --concurrency -w --wait --one-shot -p --fetch-job-polling-interval -a --abort-job-polling-interval --shutdown-graceful-timeout -l --listen-notify --no-listen-notify --delete-jobs --update-heartbeat-interval --stalled-worker-timeout --round-trip-timeout --audit-days --unknown-task-timeout --priority-ageing --timeout --stuck-worker-timeout --http --health-file --stall-after --outage-patience --statistics --no-statistics --reload)
+_shtab_adjourn_worker_option_strings=(-h --help -q --queues -n --name -c --concurrency -w --wait --one-shot -p --fetch-job-polling-interval -a --abort-job-polling-interval --shutdown-graceful-timeout -l --listen-notify --no-listen-notify --delete-jobs --update-heartbeat-interval --stalled-worker-timeout --round-trip-timeout --max-jobs --audit-days --unknown-task-timeout --priority-ageing --timeout --stuck-worker-timeout --http --health-file --stall-after --outage-patience --statistics --no-statistics --reload)
 _shtab_adjourn_defer_option_strings=(-h --help --lock --queueing-lock --at --in --queue --priority --limit-key --expires-at --expires-in --max-attempts -i --ignore-already-enqueued --no-ignore-already-enqueued --unknown --no-unknown)
 _shtab_adjourn_schema_option_strings=(-h --help --apply --read --version --migrations-path --roles --schema)
 _shtab_adjourn_healthchecks_option_strings=(-h --help --role)
-_shtab_adjourn_doctor_option_strings=(-h --help --only --role --strict --timeout --threshold --json --nagios --quiet)
+_shtab_adjourn_doctor_option_strings=(-h --help --only --ignore --role --strict --timeout --threshold --json --nagios --quiet)
 _shtab_adjourn_top_option_strings=(-h --help --interval --once --json)
-_shtab_adjourn_web_option_strings=(-h --help --bind --read-only --title --hide-args --metrics --also --user --password-file --auth-header --trusted-proxy --allowed-host --allowed-origin --frame-ancestor --permission --prefix)
+_shtab_adjourn_web_option_strings=(-h --help --bind --read-only --title --hide-args --bulk-limit --metrics --also --user --password-file --auth-header --trusted-proxy --allowed-host --allowed-origin --frame-ancestor --permission --prefix)
 _shtab_adjourn_metrics_option_strings=(-h --help --bind --interval --once)
 _shtab_adjourn_shell_option_strings=(-h --help)
 _shtab_adjourn_pause_option_strings=(-h --help -q --queue -t --task --schedule --periodic-id --for --until --reason)

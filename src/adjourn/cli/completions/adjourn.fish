@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --for --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --reason --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --until --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --bulk-limit --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --for --frame-ancestor --from-schema --health-file --http --id-gap --ignore --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --max-jobs --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --reason --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --until --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -79,6 +79,7 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l delete-jobs -x -d 'which
 complete -c adjourn -n '_shtab_adjourn_using worker' -l update-heartbeat-interval -x -d 'how often to tell the database that this worker is alive; default: 10 (environment: ADJOURN_WORKER_UPDATE_HEARTBEAT_INTERVAL)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l stalled-worker-timeout -x -d 'how long this worker may be silent before it counts as dead and others run its jobs again; more than the heartbeat interval; default: 30 (environment: ADJOURN_WORKER_STALLED_WORKER_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l round-trip-timeout -x -d 'how long the database may take to answer the worker itself; after that, the worker gives the connection up, and goes on with another one; less than stalled_worker_timeout; default: none (half of stalled_worker_timeout) (environment: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l max-jobs -x -d 'end after so many runs of jobs, and claim no more jobs than that; each job of a batch counts, and each retry again; default: none (no limit) (environment: ADJOURN_WORKER_MAX_JOBS)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l audit-days -x -d 'how many days the notes are kept of what people did by the dashboard or the shell; of several workers, the least counts; default: 400 (environment: ADJOURN_WORKER_AUDIT_DAYS)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l unknown-task-timeout -x -d 'how long a job whose task no worker knows waits for a worker that knows it; after that, it fails; default: none (an hour; in memory, where no other program has the jobs, they fail at once) (environment: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l priority-ageing -x -d 'after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves; default: none (never) (environment: ADJOURN_WORKER_PRIORITY_AGEING)'
@@ -118,7 +119,8 @@ complete -c adjourn -n '_shtab_adjourn_using healthchecks' -s h -l help -d 'show
 complete -c adjourn -n '_shtab_adjourn_using healthchecks' -l role -xka "worker producer" -d 'what to try: all that a worker does, or, as producer, deferring only; default: worker'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a doctor -d 'Look at the database and its server, at workers and jobs, and say what is wrong, why that matters, and what to do. It only reads.'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -s h -l help -d 'show this help message and exit'
-complete -c adjourn -n '_shtab_adjourn_using doctor' -l only -x -d 'run these checks; default: all'
+complete -c adjourn -n '_shtab_adjourn_using doctor' -l only -x -d 'run these checks; default: all (environment: ADJOURN_DOCTOR_ONLY)'
+complete -c adjourn -n '_shtab_adjourn_using doctor' -l ignore -x -d 'do not run these checks (environment: ADJOURN_DOCTOR_IGNORE)'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l role -xka "owner worker producer reader operator" -d 'what the role of the database is for, whose rights are looked at; default: worker'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l strict -d 'exit with 1 also for warnings, and for what is unknown'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l timeout -x -d 'how long all of it may take; default: 10'
@@ -137,6 +139,7 @@ complete -c adjourn -n '_shtab_adjourn_using web' -l bind -x -d 'where to listen
 complete -c adjourn -n '_shtab_adjourn_using web' -l read-only -d 'leave out everything that changes something (environment: ADJOURN_WEB_READ_ONLY, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l title -x -d 'what it is called; default: the name of the database (environment: ADJOURN_WEB_TITLE)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l hide-args -d 'show no arguments in lists of jobs (environment: ADJOURN_WEB_HIDE_ARGS, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l bulk-limit -x -d 'how many jobs a change of many jobs takes at most, up to 1,000,000; default: 100,000 (environment: ADJOURN_WEB_BULK_LIMIT)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l metrics -d 'answer /metrics with the figures of `adjourn metrics`, for who may see the pages (environment: ADJOURN_WEB_METRICS, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l also -x -d 'another app in the same dashboard, where to import it from as --app says it, with the name that its pages have; default: the first part of the path; may be given several times, or several separated by commas (environment: ADJOURN_WEB_ALSO)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l user -x -d 'the name that browsers ask for (environment: ADJOURN_WEB_USER)'

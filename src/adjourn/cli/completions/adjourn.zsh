@@ -83,7 +83,8 @@ _shtab_adjourn_demo_defaults_added=0
 
 _shtab_adjourn_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--only[run these checks\; default\: all]:CHECK,...:"
+  "--only[run these checks\; default\: all (environment\: ADJOURN_DOCTOR_ONLY)]:CHECK,...:"
+  "--ignore[do not run these checks (environment\: ADJOURN_DOCTOR_IGNORE)]:CHECK,...:"
   "--role[what the role of the database is for, whose rights are looked at\; default\: worker]:role:(owner worker producer reader operator)"
   "--strict[exit with 1 also for warnings, and for what is unknown]"
   "--timeout[how long all of it may take\; default\: 10]:SECONDS:"
@@ -208,6 +209,7 @@ _shtab_adjourn_web_options=(
   "--read-only[leave out everything that changes something (environment\: ADJOURN_WEB_READ_ONLY, yes or no)]"
   "--title[what it is called\; default\: the name of the database (environment\: ADJOURN_WEB_TITLE)]:title:"
   "--hide-args[show no arguments in lists of jobs (environment\: ADJOURN_WEB_HIDE_ARGS, yes or no)]"
+  "--bulk-limit[how many jobs a change of many jobs takes at most, up to 1,000,000\; default\: 100,000 (environment\: ADJOURN_WEB_BULK_LIMIT)]:JOBS:"
   "--metrics[answer \/metrics with the figures of \`adjourn metrics\`, for who may see the pages (environment\: ADJOURN_WEB_METRICS, yes or no)]"
   "*--also[another app in the same dashboard, where to import it from as --app says it, with the name that its pages have\; default\: the first part of the path\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_ALSO)]:[NAME=]PATH:"
   "--user[the name that browsers ask for (environment\: ADJOURN_WEB_USER)]:NAME:"
@@ -240,6 +242,7 @@ _shtab_adjourn_worker_options=(
   "--update-heartbeat-interval[how often to tell the database that this worker is alive\; default\: 10 (environment\: ADJOURN_WORKER_UPDATE_HEARTBEAT_INTERVAL)]:SECONDS:"
   "--stalled-worker-timeout[how long this worker may be silent before it counts as dead and others run its jobs again\; more than the heartbeat interval\; default\: 30 (environment\: ADJOURN_WORKER_STALLED_WORKER_TIMEOUT)]:SECONDS:"
   "--round-trip-timeout[how long the database may take to answer the worker itself\; after that, the worker gives the connection up, and goes on with another one\; less than stalled_worker_timeout\; default\: none (half of stalled_worker_timeout) (environment\: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)]:SECONDS:"
+  "--max-jobs[end after so many runs of jobs, and claim no more jobs than that\; each job of a batch counts, and each retry again\; default\: none (no limit) (environment\: ADJOURN_WORKER_MAX_JOBS)]:JOBS:"
   "--audit-days[how many days the notes are kept of what people did by the dashboard or the shell\; of several workers, the least counts\; default\: 400 (environment\: ADJOURN_WORKER_AUDIT_DAYS)]:DAYS:"
   "--unknown-task-timeout[how long a job whose task no worker knows waits for a worker that knows it\; after that, it fails\; default\: none (an hour\; in memory, where no other program has the jobs, they fail at once) (environment\: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)]:SECONDS:"
   "--priority-ageing[after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves\; default\: none (never) (environment\: ADJOURN_WORKER_PRIORITY_AGEING)]:SECONDS:"

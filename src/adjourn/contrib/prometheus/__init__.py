@@ -50,8 +50,8 @@ from adjourn.jobs import Job
 from adjourn.monitor import exports
 from adjourn.telemetry import Deferral, Observer
 from adjourn.worker import exposition as workers
-from adjourn.worker.recording import BLOCK, Recorder, record
-from adjourn.worker.tally import OUTCOMES, EndedRun, grouped, grouped_ends, waits_of
+from adjourn.worker.recording import Recorder, record
+from adjourn.worker.tally import BLOCK, EndedRuns, grouped, waits_of
 from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
 from adjourn.worker.traffic import Traffic
 
@@ -82,7 +82,7 @@ def instrument(app: App, registry: CollectorRegistry | None = None) -> Callable[
         metrics = _made.get(chosen)
         if metrics is None:
             metrics = _made[chosen] = _Metrics(chosen)
-    return metrics.follow(app)
+        return metrics.follow(app)
 
 
 def exposition(accept: str = "") -> tuple[str, bytes]:
@@ -166,6 +166,7 @@ class _Metrics:
         telemetry.observe(_Defers(self))
 
     def follow(self, app: App) -> Callable[[], None]:
+        """Begin to record an app, unless that has begun. Nobody else may do so meanwhile."""
         if app not in self._apps:
             subscribe = app.events.subscribe
             recorder, end_of_recorder = record(app, self._count)
@@ -223,7 +224,7 @@ class _Metrics:
         if self._shared is not None:
             self._shared.refresh()
 
-    def _count(self, began: Sequence[ClaimedJob], ended: Sequence[EndedRun]) -> None:
+    def _count(self, began: Sequence[ClaimedJob], ended: Sequence[EndedRuns]) -> None:
         """Count runs that have begun, and runs that have ended: many at once cost little for each."""
         for (queue, task), jobs in grouped(began).items():
             pair = self._pair(queue, task, samples=len(jobs))
@@ -233,13 +234,10 @@ class _Metrics:
                 counts[bisect_left(WAIT_BOUNDS, waited)] += number
                 total += waited * number
             observe(self._wait_seconds.labels(pair[0]), WAIT_BOUNDS, counts, total)
-        for (queue, task, kind), (_, runs) in grouped_ends(ended).items():
-            pair = self._pair(queue, task, samples=len(runs))
-            self._ended.labels(*pair, OUTCOMES.get(kind, "failed")).inc(len(runs))
-            counts = [0] * BUCKETS
-            for bucket in map(bisect_left, itertools.repeat(RUN_BOUNDS), runs):
-                counts[bucket] += 1
-            observe(self._run_seconds.labels(*pair), RUN_BOUNDS, counts, sum(runs))
+        for runs in ended:
+            pair = self._pair(runs.queue, runs.task_name, samples=runs.jobs)
+            self._ended.labels(*pair, runs.outcome).inc(runs.jobs)
+            observe(self._run_seconds.labels(*pair), RUN_BOUNDS, runs.counts, runs.seconds)
 
     def _on_rescue(self, event: events.JobsRescued) -> None:
         self._rescued.labels("freed").inc(event.rescued)

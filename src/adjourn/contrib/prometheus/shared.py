@@ -17,7 +17,7 @@ import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
 from adjourn._runtime import forks
-from adjourn.contrib.prometheus.private import observe
+from adjourn.contrib.prometheus.private import names_files_by_pid, observe
 from adjourn.worker import exposition as workers
 from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
 from adjourn.worker.traffic import Traffic
@@ -109,7 +109,12 @@ class SharedGauges:
 
 
 def forget_dead() -> None:
-    """Have the gauges of processes vanish that have died without a word. Their counters stay."""
+    """Have the gauges of processes vanish that have died without a word. Their counters stay.
+
+    So do those of processes whose files have other numbers than their pids: nobody knows who is alive by these.
+    """
+    if not names_files_by_pid():
+        return
     files = Path(os.environ[DIRECTORY]).glob("gauge_live*_*.db")
     for pid in {int(found[1]) for each in files if (found := re.search(r"_(\d+)\.db$", each.name))}:
         try:

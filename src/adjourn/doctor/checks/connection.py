@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from adjourn import sql
 from adjourn._domain.wording import counted, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
+from adjourn.monitor.slots import serving_of
 from adjourn.schema import grants
 from adjourn.sql.grants import KINDS
 from adjourn.sql.templates import identifier
@@ -41,7 +43,7 @@ def _version(patient: Patient) -> Iterator[Finding]:
 
 def _schema(patient: Patient) -> Iterator[Finding]:
     version, latest = patient.version, sql.latest_version()
-    applying = patient.app.schema_manager.connector.applies_schema
+    applying = patient.applying
     if version == 0:
         yield critical(f"There is no schema {patient.schema!r} of adjourn", f"Run {applying}.")
     elif version < latest:
@@ -66,7 +68,7 @@ def _rights(patient: Patient) -> Iterator[Finding]:
         yield critical(
             f"The role {role!r} lacks {counted(len(missing), 'right')} of a {patient.role}: {first}"
             + (", ..." if len(missing) > 3 else ""),
-            "Have the owner of the tables grant them; `adjourn --app=... schema --roles` prints all grants.",
+            f"Have the owner of the tables grant them; `{patient.command('schema --roles')}` prints all grants.",
             grants(patient.role, role, patient.schema).strip(),
         )
         return
@@ -188,10 +190,19 @@ def _app(patient: Patient) -> Iterator[Finding]:
         yield warn(
             f"Jobs wait for {counted(len(missing), 'task')} that this app does not know: {names}",
             "Name the modules that declare them in import_paths, or give a renamed task its old name as an alias. If another "
-            "app runs them, all is well.",
+            "app runs them, all is well. A worker that does not know a task leaves its jobs to those that do, and fails them after an hour, or what its "
+            "option unknown_task_timeout says.",
         )
     else:
         yield ok(f"The app knows the tasks of all jobs that were looked at ({len(stored)})")
+    alive = serving_of(patient.crew[0])
+    queues = {task.queue for task in patient.app.tasks.values() if not task.name.startswith("builtin:")}
+    if unserved := sorted(queue for queue in queues if alive and not serving_of(alive, queue)):
+        yield ok(
+            f"No worker that is alive serves {counted(len(unserved), 'queue')} of this app's tasks: {', '.join(map(repr, unserved[:5]))}",
+            "Start one before jobs of these tasks come.",
+            patient.command(f"worker --queues={shlex.quote(unserved[0])}"),
+        )
 
 
 CHECKS = (

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from adjourn._domain.wording import counted, first_of, verb
 from adjourn.doctor.findings import Finding, warn
 from adjourn.doctor.patient import Patient
-from adjourn.doctor.words import span
+from adjourn.doctor.words import NAMED, span
 from adjourn.monitor.deaths import deaths
 
 DIED_OF_LATE = 3600.0
 """Seconds for which a worker that was declared dead is told of."""
-NAMED = 5
-"""How many things a sentence names."""
 
 
 def died_of_late(patient: Patient) -> Iterator[Finding]:

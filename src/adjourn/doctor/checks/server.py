@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Iterator
 
 from adjourn._domain.wording import counted, verb
-from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
+from adjourn.doctor.findings import Check, Finding, Level, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span, unseen
 from adjourn.sql.reading import COUNTED
 from adjourn.sql.templates import identifier, literal
+from adjourn.types import Row
 
 MANY_IN_DEFAULT = COUNTED
 """How many jobs in the default partition are many: no more are counted."""
@@ -63,14 +64,17 @@ def _replication(patient: Patient) -> Iterator[Finding]:
                 "",
                 f"lag_warn={limits.lag_warn:g} s",
             )
+    notes = list[Finding]()
     for row in patient.rows("slots"):
-        if not row["active"] and (row["bytes"] or 0) >= MUCH_WAL:
+        finding = _slot(row, settings.get("max_slot_wal_keep_size"), patient.server["number"])
+        if finding is None:
+            continue
+        if finding.level is Level.OK:
+            notes.append(finding)
+        else:
             found = True
-            yield warn(
-                f"The replication slot {row['slot_name']!r} is not in use, and keeps {row['bytes'] / 1e9:,.1f} GB of the log",
-                "Drop it if nobody needs it, and set max_slot_wal_keep_size: a full disk stops the server.",
-                f"select pg_drop_replication_slot({literal(row['slot_name'])});",
-            )
+            yield finding
+    yield from notes
     if hidden and standbys:
         yield unseen(patient, f"{counted(len(standbys), 'standby server')} may be behind")
     elif not found:
@@ -79,6 +83,37 @@ def _replication(patient: Patient) -> Iterator[Finding]:
             if standbys
             else "No standby server is connected"
         )
+
+
+def _slot(row: Row, most_log: str | None, server: int) -> Finding | None:
+    """Return what is wrong with a replication slot, or could become so; None for nothing."""
+    name = row["slot_name"]
+    drop = f"select pg_drop_replication_slot({literal(name)});"
+    # Servers before 17 say only that what its reader needs is gone.
+    reason = row.get("invalidation_reason") or ("wal_removed" if row.get("wal_status") == "lost" else None)
+    if reason:
+        return warn(
+            f"The replication slot {name!r} was made invalid ({reason}): its reader cannot go on",
+            "Drop it, and build its reader anew from a copy of the database.",
+            drop,
+        )
+    if row["active"]:
+        return None
+    since = "" if row["inactive_for"] is None else f" for {span(row['inactive_for'])}"
+    if (row["bytes"] or 0) >= MUCH_WAL:
+        return warn(
+            f"The replication slot {name!r} is not in use{since}, and keeps {row['bytes'] / 1e9:,.1f} GB of the log",
+            "Drop it if nobody needs it, and set max_slot_wal_keep_size: a full disk stops the server.",
+            drop,
+        )
+    if most_log == "-1":
+        also = " or idle_replication_slot_timeout" if server >= 180_000 else ""
+        return ok(
+            f"The replication slot {name!r} is not in use{since}; nothing limits how much of the log it keeps",
+            f"Set max_slot_wal_keep_size{also}, or drop the slot if nobody needs it: a full disk stops the server.",
+            drop,
+        )
+    return None
 
 
 def _sequences(patient: Patient) -> Iterator[Finding]:
@@ -131,8 +166,49 @@ def _settings(patient: Patient) -> Iterator[Finding]:
                 "Set none for this role; adjourn bounds its statements itself.",
                 f"alter role {identifier(patient.server['role'])} set {name} = 0;",
             )
-    if not found:
+    hints = list(_hints(patient))
+    if hints:
+        more = "would help on a bad day" if len(hints) == 1 else "would help on bad days"
+        yield ok(
+            f"{'The other settings' if found else 'The settings'} that were looked at suit a queue; {counted(len(hints), 'hint')} {more}",
+            " ".join(text for text, _ in hints),
+            "\n".join([*(statement for _, statement in hints), "select pg_reload_conf();"]),
+        )
+    elif not found:
         yield ok("The settings that were looked at suit a queue")
+
+
+def _hints(patient: Patient) -> Iterator[tuple[str, str]]:
+    """Yield what settings would help besides, with the statement that sets each. Those of Postgres as it comes are among them."""
+    role = f"alter role {identifier(patient.server['role'])} set"
+    hints = {
+        "jit": ("on", "jit is on, which can make counts of many jobs slower than they need be.", f"{role} jit = off;"),
+        "log_lock_waits": (
+            "off",
+            "log_lock_waits is off: the server's log does not say who waited for whose lock.",
+            "alter system set log_lock_waits = on;",
+        ),
+        "track_io_timing": (
+            "off",
+            "track_io_timing is off: nobody can tell a slow disk from a slow query.",
+            "alter system set track_io_timing = on;",
+        ),
+        # Servers before 18 do not know it.
+        "track_cost_delay_timing": (
+            "off",
+            "track_cost_delay_timing is off: nobody sees how long vacuum sleeps.",
+            "alter system set track_cost_delay_timing = on;",
+        ),
+        "idle_in_transaction_session_timeout": (
+            "0",
+            "idle_in_transaction_session_timeout is 0: a program that forgets to commit keeps vacuum from its work for as long as it lives.",
+            f"{role} idle_in_transaction_session_timeout = '10min';",
+        ),
+    }
+    settings = patient.settings(*hints)
+    for name, (value, text, statement) in hints.items():
+        if settings.get(name) == value:
+            yield text, statement
 
 
 def _partitions(patient: Patient) -> Iterator[Finding]:
@@ -150,15 +226,21 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
         yield (warn if ahead else critical)(
             f"There {verb(ahead, 'is a table', 'are tables')} of finished jobs for {counted(ahead, 'week')}, this one counted",
             "A worker of the tables' owner makes them; so does this, at any time.",
-            "adjourn --app=... schema --apply",
+            patient.command("schema --apply"),
             f"weeks_ahead_warn={limits.weeks_ahead_warn:g}",
         )
-    in_default = patient.row("default_partition")["jobs"]
+    default = patient.row("default_partition")
+    in_default = default["jobs"]
     if in_default:
         found = True
         many = in_default >= MANY_IN_DEFAULT
+        blocked = (
+            ""
+            if default["newest"] < datetime.date.fromisoformat(rows[0]["this_week"]).isoformat()
+            else ". While those of this week or later are there, the table of their week cannot be made"
+        )
         yield (critical if many else warn)(
-            f"{in_default:,}{' or more' if many else ''} finished jobs are in the default partition, which is never dropped as a whole",
+            f"{in_default:,}{' or more' if many else ''} finished jobs are in the default partition, which is never dropped as a whole{blocked}",
             "Jobs ended while there was no table for their week. Delete them with the task that removes old jobs; the page about "
             "old jobs says how.",
         )
@@ -173,6 +255,18 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
             )
     if not found:
         yield ok(f"There are tables of finished jobs for {ahead} weeks, this one counted")
+
+
+def _growth(patient: Patient) -> str:
+    """Return how many finished jobs a day came of late, as part of a sentence; empty if that is not known: by last week, or this one."""
+    rows = patient.rows("partitions")
+    sizes = {row["name"]: row for row in rows}
+    days = patient.server["now"] / 86_400 - 4.0  # the epoch began on a Thursday, and day 4 was a Monday
+    for name, passed in ((rows[0]["last_week"], 7.0), (rows[0]["this_week"], days % 7.0)) if rows else ():
+        row = sizes.get(f"adjourn_finished_jobs_{name}")
+        if row is not None and row["rows"] >= 1 and passed >= 1:
+            return f"; some {row['rows'] / passed:,.0f} jobs and {row['bytes'] / passed / 1e6:,.1f} MB a day have come of late"
+    return ""
 
 
 def _retention(patient: Patient) -> Iterator[Finding]:
@@ -191,7 +285,9 @@ def _retention(patient: Patient) -> Iterator[Finding]:
         if row["is_uncounted"]
         else "Few finished jobs"
     )
-    text = f"{kept} {'is' if row['rows'] == 1 else 'are'} kept, the oldest of {span(row['oldest'])} ago"
+    text = (
+        f"{kept} {'is' if row['rows'] == 1 else 'are'} kept, the oldest of {span(row['oldest'])} ago{_growth(patient)}"
+    )
     if not removes and row["rows"] >= limits.history_warn:
         yield warn(
             f"{text}, and no periodic task of this app removes old ones",

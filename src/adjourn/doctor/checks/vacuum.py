@@ -17,6 +17,12 @@ ROW_BYTES = 1000
 """What a live job takes at most, with free space beside it, unless its arguments are large."""
 WRAPAROUND_CRITICAL = 1_200_000_000
 FREEZE_FACTOR = 1.5
+MAX_THRESHOLD = "autovacuum_vacuum_max_threshold"
+"""At so many dead rows autovacuum begins in any case; servers before 18 have no such setting."""
+OVERDUE_TIMES = 2.0
+"""So many times more dead rows than autovacuum begins at,"""
+OVERDUE_SECONDS = 3600.0
+"""and no vacuum for so long: it does not come."""
 _INDEX = re.compile(r"^ *create (unique )?index (?P<name>adjourn_\w+)\s+on\s[^;]+;", re.MULTILINE)
 
 
@@ -59,11 +65,14 @@ def _xmin(patient: Patient) -> Iterator[Finding]:
             )
     for row in patient.rows("slots"):
         age = max(row["xmin_age"] or 0, row["catalog_age"] or 0)
-        if level := judge(None, age):
+        # One that holds back catalogs alone does no harm to our tables.
+        idle = None if row["active"] or row["xmin_age"] is None else row["inactive_for"]
+        if level := judge(idle, age):
             found = True
+            since = "" if row["active"] or row["inactive_for"] is None else f" for {span(row['inactive_for'])}"
             yield tell(
                 level,
-                f"The replication slot {row['slot_name']!r} ({'in use' if row['active'] else 'not in use'}) holds back "
+                f"The replication slot {row['slot_name']!r} ({'in use' if row['active'] else 'not in use'}{since}) holds back "
                 f"{age:,} transactions",
                 "Let its reader catch up, or drop the slot if nobody needs it.",
                 f"select pg_drop_replication_slot({literal(row['slot_name'])});",
@@ -85,7 +94,8 @@ def _xmin(patient: Patient) -> Iterator[Finding]:
 
 
 def _autovacuum(patient: Patient) -> Iterator[Finding]:
-    settings, limits, found = patient.settings("autovacuum", "track_counts"), patient.thresholds, False
+    settings = patient.settings("autovacuum", "track_counts", MAX_THRESHOLD, "autovacuum_worker_slots")
+    limits, found = patient.thresholds, False
     for name in ("autovacuum", "track_counts"):
         if settings.get(name) == "off":
             found = True
@@ -104,9 +114,7 @@ def _autovacuum(patient: Patient) -> Iterator[Finding]:
                 "Switch it on.",
                 f"alter table {table} reset (autovacuum_enabled);",
             )
-        begins = float(options.get("autovacuum_vacuum_threshold", 50)) + float(
-            options.get("autovacuum_vacuum_scale_factor", 0.2)
-        ) * max(0.0, float(row["rows"]))
+        begins = _begins(options, float(row["rows"]), settings.get(MAX_THRESHOLD, "-1"))
         times = (row["dead"] or 0) / max(1.0, begins)
         if times >= limits.dead_warn:
             found = True
@@ -117,15 +125,37 @@ def _autovacuum(patient: Patient) -> Iterator[Finding]:
                 f"vacuum {table};",
                 f"dead_warn={limits.dead_warn:g}",
             )
+        elif times >= OVERDUE_TIMES and (row["seconds"] or 0.0) >= OVERDUE_SECONDS:
+            found = True
+            yield warn(
+                f"{row['name']} has {row['dead']:,} dead rows, {times:.0f} times as many as autovacuum begins at, and was vacuumed "
+                f"{span(row['seconds'])} ago",
+                "Autovacuum should have come within minutes. See who locks the table (the check waits), or whether its workers are busy elsewhere.",
+                f"vacuum {table};",
+            )
     running = patient.row("vacuuming")
     if running["workers"] >= running["most"] > 0:
         found = True
         yield warn(
             f"All {running['most']} workers of autovacuum are busy",
-            "Raise autovacuum_max_workers; large tables elsewhere keep them from the queue.",
+            "Raise autovacuum_max_workers"
+            + (
+                f", up to autovacuum_worker_slots ({settings['autovacuum_worker_slots']}) without a restart"
+                if "autovacuum_worker_slots" in settings
+                else ", which takes a restart"
+            )
+            + "; large tables elsewhere keep them from the queue.",
         )
     if not found:
         yield ok("Autovacuum keeps up")
+
+
+def _begins(options: Mapping[str, str], rows: float, most: str) -> float:
+    """Return at how many dead rows autovacuum begins: the table's own options win over what is usual."""
+    begins = float(options.get("autovacuum_vacuum_threshold", 50))
+    begins += float(options.get("autovacuum_vacuum_scale_factor", 0.2)) * max(0.0, rows)
+    most_rows = float(options.get(MAX_THRESHOLD, most))
+    return begins if most_rows < 0 else min(begins, most_rows)
 
 
 def _bloat(patient: Patient) -> Iterator[Finding]:
@@ -184,7 +214,7 @@ def _indexes(patient: Patient) -> Iterator[Finding]:
             found = True
             yield critical(
                 f"The index {name} is missing",
-                f"Make it for the table alone, then run {sql.APPLYING}, which builds it on each partition while workers go on.",
+                f"Make it for the table alone, then run {patient.applying}, which builds it on each partition while workers go on.",
                 definition.replace(" on ", " on only ", 1) + ";",
             )
         elif row is None:
@@ -198,7 +228,7 @@ def _indexes(patient: Patient) -> Iterator[Finding]:
             found = True
             yield warn(
                 f"The index {name} is not on all partitions of {row['table_name']} yet",
-                f"Run {sql.APPLYING}; it builds the index while workers go on.",
+                f"Run {patient.applying}; it builds the index while workers go on.",
             )
         elif not (row["is_valid"] and row["is_ready"]):
             found = True

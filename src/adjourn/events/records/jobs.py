@@ -52,7 +52,7 @@ def _ended(
     event: jobs.JobEnded, action: str, how: str, *, error: BaseException | None = None, result: Any = None
 ) -> None:
     message = f"Job {event.job.call_string}: {how} in {event.duration:.3f} s"
-    if event.job.sensitive:
+    if result is not None:
         result = event.job.evolve(result=result).masked().result
     _of_job(event, logging.INFO, action, message, duration=event.duration, error=error, result=result)
 

@@ -17,6 +17,7 @@ create function @schema.adjourn_defer_periodic_v1(
 ) returns table (outcome text, job_id bigint)
 language plpgsql set lock_timeout = '2s' as $$
 declare
+    c_recent constant integer := 20;
     v_outcomes text[];
     v_job_ids bigint[] := array_fill(null::bigint, array[cardinality(p_ticks)]);
     v_job_id bigint;
@@ -111,15 +112,19 @@ begin
     end loop;
     perform set_config('lock_timeout', '2s', true);
 
-    insert into @schema.adjourn_schedules as s (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
-    select u.task_name, u.periodic_id, max(u.cron), max(u.timezone), max(u.tick), max(u.next_tick), max(u.job_id)
+    insert into @schema.adjourn_schedules as s
+        (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id, recent_ticks, recent_job_ids)
+    select u.task_name, u.periodic_id, max(u.cron), max(u.timezone), max(u.tick), max(u.next_tick), max(u.job_id),
+           (array_agg(u.tick order by u.tick))[count(*) - c_recent + 1 :], (array_agg(u.job_id order by u.tick))[count(*) - c_recent + 1 :]
     from unnest(p_task_names, p_periodic_ids, p_crons, p_timezones, p_ticks, p_next_ticks, v_outcomes, v_job_ids)
         u(task_name, periodic_id, cron, timezone, tick, next_tick, outcome, job_id)
     where u.outcome in ('stored', 'taken', 'skipped')
     group by u.task_name, u.periodic_id
     on conflict (task_name, periodic_id) do update
     set last_tick = excluded.last_tick, next_tick = excluded.next_tick, last_job_id = coalesce(excluded.last_job_id, s.last_job_id),
-        cron = excluded.cron, timezone = excluded.timezone, seen_at = now();
+        cron = excluded.cron, timezone = excluded.timezone, seen_at = now(),
+        recent_ticks = (s.recent_ticks || excluded.recent_ticks)[cardinality(s.recent_ticks || excluded.recent_ticks) - c_recent + 1 :],
+        recent_job_ids = (s.recent_job_ids || excluded.recent_job_ids)[cardinality(s.recent_job_ids || excluded.recent_job_ids) - c_recent + 1 :];
     if v_is_new then
         -- Of these, no tick was recorded: a queueing lock holds the first one up.
         delete from @schema.adjourn_schedules s

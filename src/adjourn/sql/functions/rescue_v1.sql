@@ -96,7 +96,7 @@ begin
         insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
         select date_trunc('minute', now()), 0, queue, task_name, 'failed', count(*) from gone group by queue, task_name
     )
-    select count(*), array_agg(lock) filter (where lock is not null and hold = @ready), coalesce((array_agg(id order by id))[1 : @rescued_ids], '{}')
+    select count(*), array_agg(lock) filter (where lock is not null and hold = @ready), array(select g.id from gone g order by g.id limit @rescued_ids)
     into failed, v_locks, failed_ids from gone;
     if v_locks is not null then
         perform @schema.adjourn_promote_v1(v_locks, v_followers);
@@ -116,7 +116,7 @@ begin
         insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
         select date_trunc('minute', now()), 0, queue, task_name, 'rescued', count(*) from freed group by queue, task_name
     )
-    select count(*), coalesce((array_agg(id order by id))[1 : @rescued_ids], '{}') into rescued, rescued_ids from freed;
+    select count(*), array(select f.id from freed f order by f.id limit @rescued_ids) into rescued, rescued_ids from freed;
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;

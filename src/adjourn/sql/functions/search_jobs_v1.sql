@@ -1,11 +1,12 @@
 -- Walk through jobs in the order of their ids, the live ones first, until p_limit of them match, or p_budget have been looked at, or
 -- p_seconds have passed.
---   p_filter: {ids, statuses, queue, task, lock, queueing_lock, worker_id, priority, min_attempts, error, args, finished_after,
---     finished_before, up_to_id}, each of which may be missing.
+--   p_filter: {ids, statuses, queue, task, lock, queueing_lock, worker_id, waits_for, priority, min_attempts, error, args,
+--     finished_after, finished_before, up_to_id}, each of which may be missing.
 --   p_is_live, p_after_id: where an earlier walk has stopped; null: at the beginning.
 -- Returns the ids of those that match, how many jobs were looked at, and the last one of these: whether it lives, its id and the time
 -- when it ended or was stored. Without a last one, or if the walk has come to its end, is_complete is true.
 --   If the statuses are others than 'succeeded', or there are ids or a time, jobs that these exclude are not looked at: indexes tell them.
+-- Nor are jobs that have ended, if it is asked what they wait for.
 create function @schema.adjourn_search_jobs_v1(
     p_filter jsonb, p_newest boolean, p_is_live boolean, p_after_id bigint, p_budget bigint, p_seconds double precision, p_limit integer
 ) returns table (ids bigint[], looked bigint, is_live boolean, reached_id bigint, reached_at timestamptz, is_complete boolean)
@@ -42,6 +43,7 @@ begin
         case when p_filter ? 'lock' then 'j.lock = $1 ->> ''lock''' end,
         case when p_filter ? 'queueing_lock' then 'j.queueing_lock = $1 ->> ''queueing_lock''' end,
         case when p_filter ? 'worker_id' then 'j.worker_id = ($1 ->> ''worker_id'')::bigint' end,
+        case when p_filter ? 'waits_for' then 'j.waits_for = $1 ->> ''waits_for''' end,
         case when p_filter ? 'priority' then 'j.priority = ($1 ->> ''priority'')::integer' end,
         case when p_filter ? 'min_attempts' then 'j.attempts >= ($1 ->> ''min_attempts'')::integer' end,
         case when p_filter ? 'error' then
@@ -51,6 +53,7 @@ begin
     ) || ' as hit from ' || @schema_name || '.adjourn_all_jobs j where ';
     foreach v_live in array array[true, false] loop
         continue when v_live and (p_is_live is false or v_has_times);
+        continue when not v_live and p_filter ? 'waits_for';
         continue when p_filter ? 'statuses'
             and not v_statuses && case when v_live then '{todo, doing}'::text[] else '{succeeded, failed, cancelled, aborted}' end;
         v_from := case when v_live is not distinct from p_is_live then p_after_id end;

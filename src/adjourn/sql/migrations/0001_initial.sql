@@ -369,6 +369,8 @@ create table @schema.adjourn_schedules (
     pause_ends_at timestamptz,                        -- until when; null: until it is resumed
     paused_by text,                                   -- who has paused it, and why, as far as that was said
     pause_reason text,
+    recent_ticks timestamptz[] not null default '{}', -- the last ticks that were recorded, the oldest first,
+    recent_job_ids bigint[] not null default '{}',    -- and the job of each; null where none was stored
     primary key (task_name, periodic_id)
 );
 
@@ -523,6 +525,8 @@ for each statement execute function @schema.adjourn_keep_workers_v1();
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 \ir ../functions/backlog_v1.sql
+\ir ../functions/oldest_ready_v1.sql
+\ir ../functions/oldest_unready_v1.sql
 \ir ../functions/latency_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones

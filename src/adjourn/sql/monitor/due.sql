@@ -14,6 +14,8 @@ with asked as materialized (select %(filter)s::jsonb as wanted
       and (not asked.wanted ? 'task' or seen.task_name = asked.wanted ->> 'task')
       and (not asked.wanted ? 'lock' or seen.lock = asked.wanted ->> 'lock')
       and (not asked.wanted ? 'queueing_lock' or seen.queueing_lock = asked.wanted ->> 'queueing_lock')
+      and (not asked.wanted ? 'waits_for' or asked.wanted ->> 'waits_for'
+           = case when seen.awaited_event is not null then 'event' when seen.attempts > 0 then 'retry' else 'time' end)
       and (not asked.wanted ? 'priority' or seen.priority = (asked.wanted ->> 'priority')::integer)
       and (not asked.wanted ? 'min_attempts' or seen.attempts >= (asked.wanted ->> 'min_attempts')::integer)
       and (not asked.wanted ? 'args' or seen.args @> (asked.wanted -> 'args'))

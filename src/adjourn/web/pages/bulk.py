@@ -7,12 +7,13 @@ import json
 import secrets
 from typing import Any
 
-from adjourn.types import JSONDict
+from adjourn.types import JSONDict, Row
 from adjourn.web.access import lacking
-from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk, is_end
+from adjourn.web.bulk import FIELD, KINDS, Bulk, is_end
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import Action, Done, Page, View
-from adjourn.web.pages.jobs import row
+from adjourn.web.pages.jobs import MOST_PAUSES, row
+from adjourn.web.pages.pausing import pauses_of
 from adjourn.web.pages.searching import FURTHER_LOOK, NAMES, carried, search, told_filter, wanted_by
 from adjourn.web.problems import BadInput, NotFound
 
@@ -24,7 +25,15 @@ MOST_UNTYPED = 1000
 
 
 def show(view: View) -> dict[str, Any]:
-    """Return the progress of a change, or the preview of one."""
+    """Return the progress of a change, or the preview of one. What is wrong with a filter leads back to the form that it is from."""
+    try:
+        return _shown(view)
+    except BadInput as error:
+        error.lead = error.lead or ("Back to the form of the jobs", view.url("jobs", **carried(view.query)))
+        raise
+
+
+def _shown(view: View) -> dict[str, Any]:
     id_ = view.query.text("id", most=64)
     if id_:
         bulk = view.site.bulks.find(id_)
@@ -38,6 +47,7 @@ def show(view: View) -> dict[str, Any]:
             "kind": KINDS[bulk.name],
             "title": KINDS[bulk.name].told,
             "told": told_filter(view, bulk.shown),
+            "pauses": pauses_of(view.feed("pauses"), list(bulk.places))[:MOST_PAUSES],
         }
     kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
     chosen = view.query.choice("what", list(KINDS))
@@ -55,6 +65,7 @@ def show(view: View) -> dict[str, Any]:
         return {**names, "preview": None, "known": view.site.bulks.all()}
     if chosen not in kinds:
         raise lacking(view.user, KINDS[chosen].permission)
+    most = view.site.bulk_limit
     narrowed = KINDS[chosen].narrowed(wanted)
     preview: dict[str, Any] = {"jobs": 0, "kinds": [], "looked": 0, "is_complete": True, "at": "", "up_to_id": 0}
     if narrowed is not None:
@@ -69,12 +80,23 @@ def show(view: View) -> dict[str, Any]:
         "kind": KINDS[chosen],
         "statuses": [] if narrowed is None else narrowed["statuses"],
         "preview": preview,
-        "is_capped": preview["jobs"] > MOST_JOBS or not preview["is_complete"],
+        "is_capped": preview["jobs"] > most or not preview["is_complete"],
+        "is_more": preview["jobs"] > most,
         "examples": examples,
-        "most": MOST_JOBS,
+        "pauses": _pauses(view, chosen, preview["kinds"] or []),
+        "most": most,
         "must_type": preview["jobs"] > MOST_UNTYPED,
         "field": FIELD,
     }
+
+
+def _pauses(view: View, name: str, kinds: list[Row]) -> list[Row]:
+    """Return the pauses that will keep jobs of these kinds, if one expects that they run then."""
+    if not KINDS[name].starts:
+        return []
+    # To which queue jobs are moved nobody has said yet.
+    places = [(None if name == "move" else kind["queue"], kind["task"]) for kind in kinds]
+    return pauses_of(view.feed("pauses"), places)[:MOST_PAUSES]
 
 
 def _told_last(view: View, id_: str) -> str:
@@ -93,7 +115,11 @@ def _told_last(view: View, id_: str) -> str:
 
 def _preview(view: View, wanted: JSONDict) -> dict[str, Any]:
     rows = view.database.rows(
-        "matching", filter=json.dumps(wanted), budget=FURTHER_LOOK, seconds=LONGEST_COUNT, most=MOST_JOBS + 1
+        "matching",
+        filter=json.dumps(wanted),
+        budget=FURTHER_LOOK,
+        seconds=LONGEST_COUNT,
+        most=view.site.bulk_limit + 1,
     )
     return rows[0]
 
@@ -117,10 +143,9 @@ def start(view: View) -> Done:
     at = form.needed("seen_at", most=40)
     if wanted is None or up_to is None or expected is None:
         raise BadInput("up_to", "the preview is missing: look at the preview, and send its form.")
-    if expected > MOST_UNTYPED and form.number("typed") != min(expected, MOST_JOBS):
-        raise BadInput(
-            "typed", f"type {min(expected, MOST_JOBS)}, the number of the preview, to go on. Nothing was done."
-        )
+    most = view.site.bulk_limit
+    if expected > MOST_UNTYPED and form.number("typed") != min(expected, most):
+        raise BadInput("typed", f"type {min(expected, most)}, the number of the preview, to go on. Nothing was done.")
     asked = KINDS[name].asked
     value = None if asked is None else asked.value(form)
     if any(status not in ("todo", "doing") for status in wanted["statuses"]):
@@ -134,8 +159,9 @@ def start(view: View) -> Done:
         again={"what": name, **carried(form)} if shown == wanted else {},
         author=view.author,
         value=value,
-        expected=min(expected, MOST_JOBS),
-        is_capped=expected > MOST_JOBS or form.flag("capped"),
+        most=most,
+        expected=min(expected, most),
+        is_capped=expected > most or form.flag("capped"),
     )
     view.site.bulks.start(bulk)
     return Done(f"{KINDS[name].told}: it has begun.", view.url("bulk", id=bulk.id))
@@ -170,7 +196,7 @@ PAGE = Page(
     title="Many jobs",
     show=show,
     permission="bulk",
-    feeds=("server", "counters"),
+    feeds=("server", "counters", "pauses"),
     is_listed=False,
     within="jobs",
     is_for_changes=True,

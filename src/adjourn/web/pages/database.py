@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from adjourn.web import rendering
 from adjourn.web.page import Page, View
+from adjourn.web.weeks import weeks_of
 
 SMALL = 100
 """A table that is so many times smaller than the largest one is folded away."""
@@ -28,6 +30,7 @@ def show(view: View) -> dict[str, Any]:
         "large": large,
         "small": [row for row in tables if row not in large],
         "sizes": view.reading("database"),
+        "weeks": weeks_of(view.feed("partitions"), view.now, rendering.size),
         "oldest": next(iter(view.feed("oldest_transaction")), None),
         "queries": (collector.queries + kept.queries) / seconds,
         "busy": 1000 * (collector.busy + kept.busy) / seconds,
@@ -41,5 +44,5 @@ PAGE = Page(
     show=show,
     permission="database",
     key="d",
-    feeds=("server", "doctor", "database", "oldest_transaction", "counters"),
+    feeds=("server", "doctor", "database", "partitions", "oldest_transaction", "counters"),
 )

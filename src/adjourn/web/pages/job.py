@@ -17,6 +17,7 @@ from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.monitor.reader import Reader
 from adjourn.monitor.reasons import told_limit, why_waits
+from adjourn.tasks import Task
 from adjourn.types import Row
 from adjourn.web import zones
 from adjourn.web.failures import told_error
@@ -24,6 +25,7 @@ from adjourn.web.page import Action, Answer, Done, Page, View
 from adjourn.web.pages.noting import told_note
 from adjourn.web.pages.pausing import pauses_of, told_waits
 from adjourn.web.problems import BadInput, Conflict, NotFound, Unavailable
+from adjourn.web.traces import parts_of
 
 MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
@@ -96,6 +98,7 @@ def show(view: View) -> Answer:
         "is_unknown": _is_unknown(job, row),
         "is_doubtful": row["waits_for"] == "worker" and has_tasks and not is_declared,
         "is_declared": is_declared,
+        "ends_how": _ends_how(view.app.tasks.get(job.task_name)) if job.status == "doing" else None,
         "error_class": UNKNOWN,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
@@ -118,6 +121,13 @@ def _is_unknown(job: Job, row: Row) -> bool:
     return f"{last.get('exception')}: " == UNKNOWN and repr(job.task_name) in str(last.get("message"))
 
 
+def _ends_how(task: Task[Any, Any, Any] | None) -> str:
+    """Return how a run of a task ends that is asked to, as far as the task is declared here."""
+    if task is None:
+        return "unknown"
+    return "cancelled" if task.is_async else "looks" if task.pass_context else "blind"
+
+
 _Read: TypeAlias = "tuple[Row, list[Row], Row | None, list[Row], list[Row], list[Row], str]"
 """A job, the line of its lock, its place there, its steps, what people did with it, the pauses that hold it up, and why no worker takes it."""
 
@@ -137,7 +147,7 @@ def _read(view: View, number: int) -> _Read | None:
         audit = reader.rows("audit", target=str(number), actor=None, before_id=None)
         # A worker has to look at a job of a paused task before the job itself is known to wait for that.
         is_held = row["waits_for"] in ("pause", "worker")
-        pauses = pauses_of(reader.rows("pauses"), (row["queue"],), (row["task_name"],)) if is_held else []
+        pauses = pauses_of(reader.rows("pauses"), [(row["queue"], row["task_name"])]) if is_held else []
         why = ""
         seconds = row["ready_for"] or 0.0
         # One whose time has come waits for a worker, too.
@@ -163,7 +173,7 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "began": _time(error.get("started_at")),
             "ended": _time(error.get("ended_at")),
             "what": hide(told_error(error))[:LONGEST_ERROR],
-            "traceback": hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:],
+            "traceback": parts_of(hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:]),
             "state": "bad",
             "lost": _lost(error),
         }
@@ -178,10 +188,10 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "what": "runs",
             "state": "",
         }
-        found.append({**running, "traceback": "", "lost": None})
+        found.append({**running, "traceback": [], "lost": None})
     elif job.started_at is not None and job.attempts not in kept:
         ended = {"number": job.attempts, "began": job.started_at, "ended": job.finished_at, "what": str(job.status)}
-        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": "", "lost": None})
+        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": [], "lost": None})
     starts = [each["began"] for each in found if each["began"]]
     if starts:
         first = min(starts)

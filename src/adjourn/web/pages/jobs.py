@@ -28,6 +28,7 @@ from adjourn.web.pages.searching import (
     wanted_by,
 )
 from adjourn.web.problems import BadInput
+from adjourn.web.words import WAITED_FOR
 
 MOST_PAUSES = 5
 """So many pauses are told above a list."""
@@ -110,8 +111,7 @@ def _pauses(view: View, jobs: Sequence[Job]) -> list[Row]:
     waiting = [job for job in jobs if job.status == "todo"]
     if not waiting:
         return []
-    rows = view.database.rows("pauses")
-    return pauses_of(rows, {job.queue for job in waiting}, {job.task_name for job in waiting})[:MOST_PAUSES]
+    return pauses_of(view.database.rows("pauses"), [(job.queue, job.task_name) for job in waiting])[:MOST_PAUSES]
 
 
 def _form(view: View, columns: list[str]) -> dict[str, Any]:
@@ -123,6 +123,7 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
         "orders": ORDERS,
         "carried": carried(view.query),
         "statuses": STATUSES,
+        "waited_for": WAITED_FOR,
         "chosen": ",".join(given.get("status", ())),
         "chosen_told": " or ".join(told_status(each) for value in given.get("status", ()) for each in value.split(",")),
         "ids": [each for each in given.get("job", []) if each][:MOST_FOUND],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from adjourn.monitor.slots import is_late, queues_by_worker, serving_of, slots_of
@@ -18,7 +19,7 @@ def show(view: View) -> dict[str, Any]:
     queues = figures.queues(view)
     going = [queue for queue in queues if not queue["pause"]]  # a paused queue waits for its end
     crew = view.feed("crew")
-    rates = list(view.site.collector.rates)
+    rates, depths = list(view.site.collector.rates), list(view.site.collector.depths)
     tasks = figures.ended(view)
     return {
         "queues": queues[:MOST_LISTED],
@@ -33,6 +34,10 @@ def show(view: View) -> dict[str, Any]:
         "working": view.feed("working"),
         "waits": figures.waits(view),
         "rates": rates,
+        "depths": depths,
+        "depth_since": view.clock(datetime.datetime.fromtimestamp(depths[0].at, datetime.UTC)) if depths else "",
+        "ready": sum(queue["ready"] for queue in queues),
+        "is_ready_capped": any(queue["is_capped"] for queue in queues),
         "failing": sorted((task for task in tasks if task["failed"]), key=lambda task: -task["failed"])[:MOST_LISTED],
         "ended": sum(task["ended"] for task in tasks),
         "failed": sum(task["failed"] for task in tasks),

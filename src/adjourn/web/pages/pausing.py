@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias
 
 from adjourn._domain.checks import LONGEST_REASON
-from adjourn._domain.pauses import told_pauses
+from adjourn._domain.pauses import keeping, told_pauses
 from adjourn._domain.wording import span
 from adjourn.exceptions import ConnectorException
 from adjourn.types import Row
@@ -63,12 +63,12 @@ def resume(view: View, scope: Scope) -> Done:
     return _done(view, scope, name, "is resumed" if changed else "was resumed already")
 
 
-def pauses_of(rows: Iterable[Row], queues: Collection[str], tasks: Collection[str]) -> list[Row]:
-    """Return the pauses, out of what the monitor reads, of some queues and tasks."""
-    return [row for row in rows if row["name"] in (queues if row["scope"] == "queue" else tasks)]
+def pauses_of(rows: Iterable[Row], places: Iterable[tuple[str | None, str]]) -> list[Row]:
+    """Return the pauses, out of what the monitor reads, that keep jobs of some queues and tasks; a queue is None if it is not known."""
+    return keeping(rows, places, lambda row: (row["scope"], row["name"]))
 
 
-def told_waits(view: View, find: Callable[[], Collection[tuple[str, str]]]) -> str:
+def told_waits(view: View, find: Callable[[], Iterable[tuple[str | None, str]]]) -> str:
     """Return which pauses keep jobs that were stored just now or are to run, each in a sentence after a space; empty if none does.
 
     It is empty, too, if nothing can be read: what was asked for is done already, and an error would have it done again.
@@ -76,12 +76,10 @@ def told_waits(view: View, find: Callable[[], Collection[tuple[str, str]]]) -> s
     Parameters
     ----------
     find
-        Returns the queue and the task of each; it may read.
+        Returns the queue of each, None if it is not known, and the task; it may read.
     """
     with contextlib.suppress(ConnectorException, Unavailable):
-        jobs = find()
-        queues, tasks = {queue for queue, _ in jobs}, {task for _, task in jobs}
-        pauses = pauses_of(view.database.rows("pauses"), queues, tasks)
+        pauses = pauses_of(view.database.rows("pauses"), find())
         return told_pauses((row["scope"], row["name"], row["ends_at"] is not None) for row in pauses)
     return ""
 

@@ -32,6 +32,22 @@ $("theme").addEventListener("click", () => {
 showTheme();
 $("tools").hidden = false;
 
+// How dense pages are; the page of settings has the button
+
+function showDensity() {
+  const density = remembered.get("density") === "compact" ? "compact" : "comfortable";
+  document.documentElement.dataset.density = density;
+  const button = $("density");
+  if (!button) return;
+  button.hidden = false;
+  button.textContent = `Density: ${density}`;
+}
+$("density")?.addEventListener("click", () => {
+  remembered.set("density", remembered.get("density") === "compact" ? null : "compact");
+  showDensity();
+});
+showDensity();
+
 // On a phone the navigation is one line, of which the present page is to be seen.
 const present = document.querySelector("nav [aria-current]");
 if (present) document.querySelector("nav").scrollLeft = present.offsetLeft - 60;

@@ -19,8 +19,10 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext, ngettext_lazy
 
+from adjourn._domain.pauses import PAUSED, keeping
+from adjourn._domain.wording import shown
 from adjourn.contrib.django.admin.paginator import CappedPaginator
 from adjourn.contrib.django.models import Job
 from adjourn.contrib.django.procrastinate_app import app
@@ -28,7 +30,7 @@ from adjourn.exceptions import AdjournException
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
 
-__all__ = ["JOB_ACTIONS", "Asked", "asks_first", "author"]
+__all__ = ["JOB_ACTIONS", "Asked", "asks_first", "author", "tell_kept"]
 
 logger: logging.Logger = logging.getLogger("adjourn.admin")
 
@@ -167,8 +169,7 @@ class JobAction:
             extra={"action": f"admin_{self.name}", "user": user.get_username(), "jobs": done},
         )
         self._tell(model_admin, request, done, left, is_complete)
-        for text in _kept_by_pauses(places):
-            model_admin.message_user(request, text, messages.WARNING)
+        tell_kept(model_admin, request, places)
         return None
 
     def _tell(self, model_admin: Any, request: HttpRequest, done: int, left: Counter[Any], is_complete: bool) -> None:
@@ -227,24 +228,26 @@ def _places(ids: list[int]) -> set[tuple[str, str]]:
     return set(rows)
 
 
-def _kept_by_pauses(places: Collection[tuple[str, str]]) -> Iterator[str]:
-    """Say what is paused of the queues and tasks of jobs."""
+KEPT = (
+    gettext_noop("Queue %(name)s is paused: no job of it starts until it is resumed."),
+    gettext_noop("Queue %(name)s is paused: no job of it starts until the pause ends."),
+    gettext_noop("Task %(name)s is paused: no job of it starts until it is resumed."),
+    gettext_noop("Task %(name)s is paused: no job of it starts until the pause ends."),
+)
+"""The texts of `PAUSED`, for who translates those of the admin."""
+
+
+def tell_kept(model_admin: Any, request: HttpRequest, places: Collection[tuple[str | None, str]]) -> None:
+    """Say what is paused of the queues and tasks of jobs; a queue is None if it is not known."""
     if not places:
         return
-    texts = {
-        ("queue", False): _("Queue %(name)s is paused: no job of it starts until it is resumed."),
-        ("queue", True): _("Queue %(name)s is paused: no job of it starts until the pause ends."),
-        ("task", False): _("Task %(name)s is paused: no job of it starts until it is resumed."),
-        ("task", True): _("Task %(name)s is paused: no job of it starts until the pause ends."),
-    }
-    names = {("queue", queue) for queue, _task in places} | {("task", task) for _queue, task in places}
     try:
         pauses = list(app.job_manager.list_pauses())
     except AdjournException:  # what was asked for is done, and is told as done
         return
-    for pause in pauses:
-        if (pause.scope, pause.name) in names:
-            yield texts[pause.scope, pause.ends_at is not None] % {"name": pause.name}
+    for pause in keeping(pauses, places, lambda pause: (pause.scope, pause.name)):
+        text = _(PAUSED[pause.scope, pause.ends_at is not None]) % {"name": shown(pause.name)}
+        model_admin.message_user(request, text, messages.WARNING)
 
 
 def _question(singular: str, plural: str) -> Any:

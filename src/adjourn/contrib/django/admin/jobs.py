@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from adjourn._domain.masking import mask_as_declared, masked_texts, sensitive_of
+from adjourn._domain.masking import mask_of, masked_texts, sensitive_of
 from adjourn.contrib.django.admin import filters, shown
 from adjourn.contrib.django.admin.actions import JOB_ACTIONS
 from adjourn.contrib.django.admin.readonly import ReadOnlyAdmin
@@ -109,7 +109,7 @@ class JobAdmin(ReadOnlyAdmin):
         """Return a job, without its arguments and result if ``ADJOURN_ADMIN_HIDE_ARGS`` names its task, or some of them are sensitive."""
         job = super().get_object(request, object_id, from_field)
         if job is not None and (names := {*shown.sensitive(job.task_name), *sensitive_of(job.headers)}):
-            job.errors = masked_texts(job.errors, mask_as_declared(job.args, names))
+            job.errors = masked_texts(job.errors, mask_of(job.args, names))
             job.args, job.result, job.is_hidden = {}, None, True
         elif job is not None and shown.hides(job.task_name):
             # So the title of the page does not show them either.

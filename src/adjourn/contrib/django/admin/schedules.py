@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from adjourn._domain.cron import Cron
 from adjourn.contrib.django.admin import shown
-from adjourn.contrib.django.admin.actions import Asked, asks_first, author
+from adjourn.contrib.django.admin.actions import Asked, asks_first, author, tell_kept
 from adjourn.contrib.django.admin.readonly import ReadOnlyAdmin
 from adjourn.contrib.django.models import Schedule
 from adjourn.contrib.django.procrastinate_app import app
@@ -99,9 +99,11 @@ class ScheduleAdmin(ReadOnlyAdmin):
         if (page := asks_first(self, request, queryset, DEFER_NOW)) is not None:
             return page
         done, left = 0, Counter[str]()
+        places: set[tuple[str | None, str]] = set()
         for schedule in queryset:
             if (reason := _defer(schedule, author(request))) is None:
                 done += 1
+                places.add(_place(schedule))
             else:
                 left[reason] += 1
         if done:
@@ -110,6 +112,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
         for reason, number in left.items():
             text = ngettext("%(number)d was not: %(reason)s", "%(number)d were not: %(reason)s", number)
             self.message_user(request, text % {"number": number, "reason": reason}, messages.WARNING)
+        tell_kept(self, request, places)
         return None
 
     @admin.action(permissions=["control"], description=gettext_lazy("Pause"))
@@ -138,6 +141,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
             changed,
             ngettext_lazy("%(number)d schedule was resumed.", "%(number)d schedules were resumed.", "number"),
         )
+        tell_kept(self, request, {_place(each) for each in queryset})
         return None
 
     def _tell(self, request: HttpRequest, changed: list[bool], done: Any) -> None:
@@ -147,6 +151,12 @@ class ScheduleAdmin(ReadOnlyAdmin):
         if left := len(changed) - sum(changed):
             text = ngettext("%(number)d was left as it is.", "%(number)d were left as they are.", left)
             self.message_user(request, text % {"number": left}, messages.WARNING)
+
+
+def _place(schedule: Any) -> tuple[str | None, str]:
+    """Return the queue of a schedule's jobs, None if this program has no such schedule, and their task."""
+    periodic = app.periodic_registry.periodic_tasks.get((schedule.task_name, schedule.periodic_id))
+    return (None if periodic is None else periodic.queue), schedule.task_name
 
 
 def _defer(schedule: Any, who: Author) -> str | None:

@@ -1,0 +1,73 @@
+"""What a project says of commands in its ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from adjourn.exceptions import InvalidOption
+
+NAME = "pyproject.toml"
+
+
+@attrs.frozen
+class Table:
+    """The table of a command.
+
+    Attributes
+    ----------
+    path
+        The file; None if there is none.
+    name
+        The name of the table, such as ``tool.adjourn.doctor``.
+    values
+        What it has.
+    """
+
+    path: Path | None
+    name: str
+    values: Mapping[str, Any]
+
+    def refusal(self, key: str, reason: str) -> InvalidOption:
+        """Return the error of a key, which says where it is, and what is wrong."""
+        return InvalidOption(f"{self.path}: {self.name}.{key}: {reason}")
+
+
+def table_of(command: str, folder: Path | None = None) -> Table:
+    """Return the table ``[tool.adjourn.COMMAND]`` of the project: of the file in a folder or, if there is none, in the nearest one above it.
+
+    Parameters
+    ----------
+    command
+        The name of the command.
+    folder
+        Where to begin; None for the current directory.
+
+    Raises
+    ------
+    InvalidOption
+        If the file cannot be read, or the table is none.
+    """
+    name = f"tool.adjourn.{command}"
+    try:
+        start = Path.cwd() if folder is None else folder.absolute()
+    except FileNotFoundError:  # the current directory was removed
+        return Table(None, name, {})
+    path = next((path for each in (start, *start.parents) if (path := each / NAME).is_file()), None)
+    if path is None:
+        return Table(None, name, {})
+    try:
+        values: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError is the base of what both the decoder and the parser raise
+        raise InvalidOption(
+            f"{path} cannot be read, so nobody knows what it says in [{name}]: {error}. Mend it."
+        ) from error
+    for part in name.split("."):
+        values = values.get(part, {})
+        if not isinstance(values, dict):
+            raise InvalidOption(f"{path}: {name} is no table. Write [{name}] and its keys below it.")
+    return Table(path, name, values)
