@@ -355,7 +355,7 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     app.job_manager.fetch_job(["mail"], worker)
     do("job.abort", running)
     assert job(running).abort_requested
-    assert "one that never looks ends with its worker" in text_of(client.get(f"/job?id={running}").text)
+    assert "Only the end of its worker" in text_of(client.get(f"/job?id={running}").text)
     told = [note.action for note in app.job_manager.actions.list_audit(target=str(one))]
     assert told[::-1] == [
         f"job.{each}"
