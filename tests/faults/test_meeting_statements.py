@@ -235,7 +235,7 @@ def disown(actor: Actor) -> None:
 
 def beat(actor: Actor) -> None:
     actor.some_jobs()
-    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[], running=[], details=None)
+    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[], running=[], claims=[], details=None)
 
 
 def leave(actor: Actor) -> None:

@@ -7,7 +7,7 @@ import shlex
 import attrs
 
 from adjourn.doctor.patient import Patient
-from adjourn.monitor.reasons import held_back, told_held, why_late
+from adjourn.monitor.reasons import UNSERVED, held_back, told_held, why_late
 from adjourn.monitor.slots import queues_by_worker, serving_of, slots_of
 
 LATELY = 300.0
@@ -38,9 +38,7 @@ def reason_of(patient: Patient, queue: str) -> Reason:
     crew, working = patient.crew
     more = patient.command(f"worker --queues={shlex.quote(queue)}")
     if not serving_of(crew, queue):
-        return Reason(
-            "no worker that is alive serves it", "Start a worker for this queue; see the check workers.", more
-        )
+        return Reason(UNSERVED, "Start a worker for this queue; see the check workers.", more)
     slots = slots_of(crew, queues_by_worker(working), queue)
     held = held_back(patient.limits).get(queue, ())
     told = "; ".join(filter(None, (why_late(slots, held, is_served=True), told_held(held))))
