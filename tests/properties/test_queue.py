@@ -750,8 +750,8 @@ BREAKS = {
     "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),
     "a death is no attempt": (
         "rescue",
-        "attempts = j.attempts + (j.id = any(v_begun))::integer",
-        "attempts = j.attempts",
+        "attempts = j.attempts + 1, losses",
+        "attempts = j.attempts, losses",
     ),
     "what a worker has said of its runs is forgotten": ("rescue", "(j.id, j.claim) in (", "(j.id, -j.claim) in ("),
     "what a worker has said of another claim counts": ("rescue", "(j.id, j.claim) in (", "(j.id, j.claim - 1) in ("),

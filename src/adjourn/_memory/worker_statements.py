@@ -226,8 +226,9 @@ def rescue(tables: Tables, *, max_losses: int, grace: float, by: str, how: str) 
         changed = attrs.evolve(job, unknown_since=None, doubts=job.doubts + 1)
         if job.id in begun:
             errors = with_error(job.errors, _worker_lost(job, tables))
-            counts = {"attempts": job.attempts + 1, "losses": job.losses + 1}
-            changed = attrs.evolve(changed, errors=errors, ready_at=tables.now, **counts)
+            changed = attrs.evolve(
+                changed, errors=errors, ready_at=tables.now, attempts=job.attempts + 1, losses=job.losses + 1
+            )
         tables.change(changed, worker_id=None, started_at=None, hold=hold_again(changed))
     deaths = note_deaths(tables, dead, jobs, {job.id for job in failing}, by, how)
     for worker in dead:

@@ -15,6 +15,7 @@ declare
     v_owners bigint[];
     v_of bigint[];
     v_begun bigint[];
+    v_waiting bigint[];
     v_locked bigint[];
     v_ids bigint[];
     v_locks text[];
@@ -102,16 +103,21 @@ begin
         perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
 
-    with freed as (
+    v_waiting := array(select unnest(v_locked) except select unnest(v_begun));
+    with lost as (
+        update @schema.adjourn_jobs j set
+            worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1, ready_at = now(),
+            attempts = j.attempts + 1, losses = j.losses + 1,
+            errors = @schema.adjourn_with_error_v1(j.errors, @schema.adjourn_worker_lost_v1(j)),
+            hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
+        where j.id = any(v_begun) returning j.id, j.queue, j.task_name
+    ), returned as (
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
-            ready_at = case when j.id = any(v_begun) then now() else j.ready_at end,
-            attempts = j.attempts + (j.id = any(v_begun))::integer,
-            losses = j.losses + (j.id = any(v_begun))::integer,
-            errors = case when j.id = any(v_begun) then
-                @schema.adjourn_with_error_v1(j.errors, @schema.adjourn_worker_lost_v1(j)) else j.errors end,
             hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
-        where j.id = any(v_locked) returning j.id, j.queue, j.task_name
+        where j.id = any(v_waiting) returning j.id, j.queue, j.task_name
+    ), freed as (
+        select * from lost union all select * from returned
     ), counted as (
         insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
         select date_trunc('minute', now()), 0, queue, task_name, 'rescued', count(*) from freed group by queue, task_name
