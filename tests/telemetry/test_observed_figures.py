@@ -190,7 +190,7 @@ def test_what_makes_no_sense_is_refused(app: adjourn.App) -> None:
         ({"meter_provider": "console"}, "meter_provider='console': pass a MeterProvider"),
     ):
         with pytest.raises(InvalidOption, match=words):
-            observe(app, **options)  # type: ignore[arg-type]
+            observe(app, **options)
     with pytest.raises(InvalidOption, match="app='shop': pass an App"):
         observe("shop")  # type: ignore[arg-type]
 
