@@ -78,7 +78,9 @@ def main() -> None:
                 run(dsn, shape, side)
     report("A worker that serves probes and metrics", _ordered(rates), "jobs/s", arguments.json)
     report("CPU of worker and server", _ordered(cpus), "ms for a job", beside(arguments.json, "cpu"), digits=3)
-    rows = [[shape, _ratio(rates[shape]), _ratio(cpus[shape])] for shape in shapes]
+    rows = [
+        [shape, *(ratio_of(found[shape][SERVED], found[shape][PLAIN]) for found in (rates, cpus))] for shape in shapes
+    ]
     show("The middle of the pairs' ratios [middle half], with --http to without", ["", "jobs/s", "CPU"], rows)
 
 
@@ -86,8 +88,9 @@ def _ordered(found: Found) -> Found:
     return {shape: {side: found[shape][side] for side in (SERVED, PLAIN)} for shape in found}
 
 
-def _ratio(by_side: dict[str, list[float]]) -> str:
-    ratios = [served / plain for served, plain in zip(by_side[SERVED], by_side[PLAIN], strict=True)]
+def ratio_of(ones: list[float], others: list[float]) -> str:
+    """Return the middle of the ratios of pairs, and their middle half."""
+    ratios = [one / other for one, other in zip(ones, others, strict=True)]
     if len(ratios) == 1:
         return f"{ratios[0]:.3f}"
     low, middle, high = statistics.quantiles(ratios, n=4)

@@ -116,9 +116,9 @@ CHECKS: list[tuple[str, str, list[Finding]]] = [
         "The age of the oldest job that could run says whether the workers keep up.",
         [
             warn(
-                "Job 48210 of queue 'mail' could have run for 2 min",
-                "Start more workers for this queue, or raise their concurrency; see the check workers.",
-                "adjourn --app=... shell list_jobs queue=mail status=todo",
+                "Job 48210 of queue 'mail' could have run for 2 min: all 30 slots of its workers are busy",
+                "Start more workers for this queue, or raise their concurrency.",
+                "adjourn --app=shop.app worker --queues=mail",
                 "ready_warn=60 s",
             )
         ],

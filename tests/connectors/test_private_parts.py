@@ -133,7 +133,7 @@ def test_histograms_of_prometheus_have_what_is_used_of_them() -> None:
 def test_files_of_prometheus_say_after_whose_numbers_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not names_files_by_pid()  # there are none in this process
     for identifier, expected in ((os.getpid, True), (lambda: 3, False)):
-        monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue(identifier))
+        monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue(identifier))  # type: ignore[no-untyped-call]
         assert names_files_by_pid() is expected
 
 

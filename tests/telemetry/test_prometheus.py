@@ -309,7 +309,7 @@ def test_an_app_that_several_threads_instrument_at_once_is_counted_once(monkeypa
     app = adjourn.App(connector=adjourn.testing.InMemoryConnector())
     before = telemetry.OBSERVERS
     registry, made, ready = CollectorRegistry(), list[object](), threading.Barrier(4)
-    record = prometheus.record
+    record = recording.record
 
     def slow(*arguments: Any) -> Any:
         made.append(arguments)

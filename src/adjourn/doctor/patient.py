@@ -138,9 +138,9 @@ class Patient:
         """Return how many jobs of each queue have ended in the last seconds, and some more."""
         return {each.queue: each.ended for each in self._past(seconds, by_queue=True) if each.queue is not None}
 
-    def _past(self, seconds: float, **told: bool) -> list[PeriodFigures]:
+    def _past(self, seconds: float, *, by_queue: bool = False, by_task: bool = False) -> list[PeriodFigures]:
         start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
-        return statistics(self._reader, start=start, step=2 * max(seconds, 60.0), **told)
+        return statistics(self._reader, start=start, step=2 * max(seconds, 60.0), by_queue=by_queue, by_task=by_task)
 
     @property
     def periodic_tasks(self) -> Collection[PeriodicTask]:

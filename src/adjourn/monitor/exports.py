@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -105,6 +105,8 @@ class Exports:
         The app. It need not be open.
     interval
         For how many seconds what was read is shown; one or more.
+    only
+        The collectors whose figures are read; None for all. The others' metrics have no samples.
 
     Raises
     ------
@@ -112,11 +114,12 @@ class Exports:
         If the app has no database, or the interval is not valid.
     """
 
-    def __init__(self, app: App, interval: float = INTERVAL) -> None:
+    def __init__(self, app: App, interval: float = INTERVAL, only: Collection[str] | None = None) -> None:
         if not app.connector.is_shared:
             raise InvalidOption("The app has an in-memory connector: there is no database to export figures of.")
         self._app = app
         self._interval = checked_interval(interval)
+        self._only = only
         self._history = _History()
         self._queues: set[str] = set()
         self._reader: Reader | None = None
@@ -180,6 +183,8 @@ class Exports:
         try:
             reader.rows("server")
             for name, collect in self._collectors().items():
+                if self._only is not None and name not in self._only:
+                    continue
                 began = time.monotonic()
                 try:
                     found.update(collect(reader))

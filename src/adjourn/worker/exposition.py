@@ -1,4 +1,4 @@
-"""What ``/metrics`` answers. The integration of Prometheus makes it, if its package is there."""
+"""What workers of this process say of themselves to metrics. The integration of Prometheus makes the answer of ``/metrics``, if its package is there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _INTEGRATION = "adjourn.contrib.prometheus"
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _adding = threading.Lock()
 _workers: tuple[Callable[[], dict[str, Any]], ...] = ()
+_slots: tuple[Callable[[], tuple[int, int]], ...] = ()
 
 
 def add(app: Any, numbers: Callable[[], dict[str, Any]]) -> Callable[[], None]:
@@ -39,6 +40,32 @@ def add(app: Any, numbers: Callable[[], dict[str, Any]]) -> Callable[[], None]:
         refresh()
 
     return remove
+
+
+def add_slots(count: Callable[[], tuple[int, int]]) -> Callable[[], None]:
+    """Have the slots of a worker told until the returned function is called.
+
+    Parameters
+    ----------
+    count
+        Returns how many slots it has, and how many of them are busy.
+    """
+    global _slots
+    with _adding:
+        _slots = (*_slots, count)
+
+    def remove() -> None:
+        global _slots
+        with _adding:
+            _slots = tuple(each for each in _slots if each is not count)
+
+    return remove
+
+
+def slots() -> tuple[int, int] | None:
+    """Return how many slots the workers of this process have, and how many of them are busy; None if there is no worker."""
+    counts = [each() for each in _slots]
+    return (sum(number for number, _ in counts), sum(busy for _, busy in counts)) if counts else None
 
 
 def refresh() -> None:
@@ -78,8 +105,8 @@ def loaded() -> Any:
 
 def _disown() -> None:
     """Have a forked child show no workers of its parent, which do not run there."""
-    global _adding, _workers
-    _adding, _workers = threading.Lock(), ()
+    global _adding, _workers, _slots
+    _adding, _workers, _slots = threading.Lock(), (), ()
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,6 +24,7 @@ from adjourn.events import (
 )
 from adjourn.exceptions import CannotListen, OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
+from adjourn.worker import exposition
 from adjourn.worker.advice import hasty_tasks
 from adjourn.worker.declaring import Limits, declare_limits, keep_declaring
 from adjourn.worker.exchange import Exchange
@@ -252,11 +253,13 @@ class Worker:
         heartbeat = self._make_heartbeat(exchange, lease, loop_watch)
         roles = (exchange, heartbeat, loop_watch)
         health = self._make_health(exchange, heartbeat, lease)
+        hide = exposition.add_slots(lambda: (self.concurrency, min(len(exchange.executor), self.concurrency)))
         watching = asyncio.create_task(watch(limit, roles), name="adjourn watch")
         try:
             with self._signals():
                 await self._work(exchange, heartbeat, self._stop_asked)
         finally:
+            hide()
             self._tell(WorkerStopping, exchange, concurrency=self.concurrency)
             await uncancelled(self._leave(*roles))
             if health is not None:

@@ -13,6 +13,7 @@ except ModuleNotFoundError as _error:
         "adjourn.contrib.opentelemetry needs OpenTelemetry: pip install 'adjourn[opentelemetry]'"
     ) from _error
 
+from adjourn.contrib.opentelemetry.database import observe
 from adjourn.contrib.opentelemetry.instrumentor import AdjournInstrumentor
 
-__all__ = ["AdjournInstrumentor"]
+__all__ = ["AdjournInstrumentor", "observe"]

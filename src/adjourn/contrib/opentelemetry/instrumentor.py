@@ -170,5 +170,6 @@ class AdjournInstrumentor:
             logger.warning("adjourn is not instrumented", extra={"action": "not_instrumented"})
             return
         self._end()
+        Instruments.are_on = False
         self._records.remove()
         self._end = self._records = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from opentelemetry import metrics
 
 from adjourn.contrib.opentelemetry import attributes as names
 from adjourn.jobs import Job
 from adjourn.telemetry import RunOfJob
+from adjourn.worker import exposition
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """What the conventions advise."""
@@ -54,6 +56,18 @@ class Instruments:
             explicit_bucket_boundaries_advisory=LONG_BUCKETS,
         )
 
+        # An instrument cannot be taken back, and of a second one of its name the provider ignores the callback.
+        meter.create_observable_up_down_counter(
+            "adjourn.worker.slots",
+            [_slots],
+            "{slot}",
+            "How many jobs the workers of this process can run at once, by state.",
+        )
+        Instruments.are_on = True
+
+    are_on: ClassVar[bool] = False
+    """Whether what workers say of themselves is observed."""
+
     def deferred(self, operation: str, jobs: int, queue: str | None, seconds: float, error: str | None) -> None:
         """Record a call that has stored jobs, or failed.
 
@@ -98,3 +112,10 @@ class Instruments:
             names.DESTINATION: job.queue,
             "adjourn.task.name": job.task_name,
         }
+
+
+def _slots(options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+    if Instruments.are_on and (counted := exposition.slots()) is not None:
+        number, busy = counted
+        for state, count in (("busy", busy), ("free", number - busy)):
+            yield metrics.Observation(count, {names.SYSTEM: "adjourn", "adjourn.worker.slot.state": state})

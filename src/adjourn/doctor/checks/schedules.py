@@ -23,7 +23,7 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
     for row in rows:
         what = f"{row['task']}" + (f" ({row['periodic_id']})" if row["periodic_id"] else "")
         if known and (row["task"], row["periodic_id"]) not in known:
-            finding = warn(
+            finding: Finding | None = warn(
                 f"The schedule of {what} is in the database, and this app does not have it",
                 "If it was removed, workers forget it by themselves after a while. If not, name its module in import_paths.",
             )
