@@ -189,7 +189,7 @@ def test_the_autoscaler_starts_a_worker_for_each_job_of_a_queue(
     def wanted() -> int:
         row = backlog.execute(trigger["metadata"]["query"].encode()).fetchone()
         assert row is not None
-        return math.ceil(row[0] / int(trigger["metadata"]["targetQueryValue"]))
+        return math.ceil(int(row[0]) / int(trigger["metadata"]["targetQueryValue"]))
 
     with app.open():
         assert wanted() == 0

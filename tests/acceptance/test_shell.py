@@ -26,6 +26,7 @@ from adjourn.cli.shell import Shell
 from adjourn.cli.tables import Screen
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
+from support.waiting import until
 
 HERE = Path(__file__).parent
 SCRIPT = Path(sys.executable).parent / "adjourn"
@@ -302,6 +303,60 @@ def test_ctrl_c_says_how_many_jobs_are_done(app: adjourn.App, typed: Typed, monk
     assert [job.id for job in app.job_manager.list_jobs(status="cancelled")] == ids[:20]
     monkeypatch.undo()
     assert typed("cancel queue=mail yes") == [["Cancelled:", "5", "jobs"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("cancel queue=mail", "todo"),
+        ("cancel queue=mail limit=25", "todo"),
+        ("change queue=mail priority=7", "todo"),
+        ("change queue=mail move_to=slow", "todo"),
+        ("retry queue=mail status=cancelled", "cancelled"),
+        ("delete queue=mail status=cancelled", "cancelled"),
+    ],
+)
+def test_what_takes_long_says_on_stderr_how_far_it_is_unless_it_is_to_be_quiet(
+    app: adjourn.App, typed: Typed, monkeypatch: pytest.MonkeyPatch, command: str, status: str
+) -> None:
+    monkeypatch.setattr("adjourn._sync.managers.many.PAGE", 10)
+    monkeypatch.setattr("adjourn.cli.progress.GLANCE", 0.001)
+    number = 25 if "limit" not in command else 40
+    ids = app.tasks["mail"].configure(queue="mail").batch_defer(*[{"to": "a"}] * number)
+    app.tasks["mail"].configure(queue="other").batch_defer(*[{"to": "a"}] * 5)
+    if status == "cancelled":
+        app.job_manager.cancel_jobs(queue="mail")
+    totals: set[int | None] = set()
+
+    def wait(progress: ProgressReport, done: int) -> None:
+        progress.done = done
+        totals.add(until(lambda: progress.total))
+
+    monkeypatch.setattr(ProgressReport, "__call__", wait)
+    typed.capsys.readouterr()
+    typed.shell.do([*command.split(" "), "yes"])
+    captured = typed.capsys.readouterr()
+    assert totals == {25}
+    assert captured.out.split()[-2:] == ["25", "jobs"]
+    assert set(re.findall(r"jobs: (\d+)%, (\d+) of (\d+) in", captured.err)) <= {
+        ("40", "10", "25"),
+        ("80", "20", "25"),
+        ("100", "25", "25"),
+    }
+    assert len(captured.err.splitlines()) >= 2
+    assert len(ids) == number
+
+
+def test_a_shell_that_is_quiet_does_not_say_how_far_it_is(
+    app: adjourn.App, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adjourn._sync.managers.many.PAGE", 1)
+    monkeypatch.setattr("adjourn.cli.progress.GLANCE", 0.001)
+    app.tasks["mail"].batch_defer(*[{"to": "a"}] * 25)
+    capsys.readouterr()
+    Shell(app, Screen(), is_quiet=True).do(["cancel", "queue=mail", "yes"])
+    captured = capsys.readouterr()
+    assert (captured.err, captured.out.split()[-2:]) == ("", ["25", "jobs"])
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel", "abort"])

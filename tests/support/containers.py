@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from support.deployment import FILES
+from support.waiting import until
 
 IMAGE = "adjourn-test-shop"
 DOCKERFILE = FILES / "docker" / "Dockerfile"
@@ -71,4 +72,5 @@ def started(*words: str) -> Iterator[str]:
     try:
         yield name
     finally:
-        podman("rm", "--force", "--time=0", name, check=False)
+        # One that is just ending may not be removed at once.
+        until(lambda: podman("rm", "--force", "--ignore", "--time=0", name, check=False).returncode == 0)

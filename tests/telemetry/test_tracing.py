@@ -509,10 +509,36 @@ async def test_arguments_are_in_a_span_only_if_that_is_asked_for_and_secrets_nev
     assert "Elm Street" not in told(spans)
 
 
+async def test_the_status_of_a_failed_run_says_why_in_a_line_without_secrets(
+    app: adjourn.App, bench: Bench, spans: Spans, instrument: Instrument
+) -> None:
+    @app.task(name="pay", sensitive=["street"])
+    def pay(street: str) -> None:
+        raise ConnectionError(f"no way to {street}\nsecond line" + 300 * "x")
+
+    @app.task(name="silent")
+    def silent() -> None:
+        raise ConnectionError
+
+    instrument()
+    await pay.defer_async(street="Elm Street")
+    await silent.defer_async()
+    await bench.drain()
+    described = {span.name: span.status.description for span in spans.ended if not span.status.is_ok}
+    assert described == {"process pay": "ConnectionError: no way to ***", "process silent": "ConnectionError"}
+
+
 def told(spans: Spans) -> str:
     """All that spans hold."""
     return "\n".join(
-        str([span.name, dict(span.attributes or {}), [dict(event.attributes or {}) for event in span.events]])
+        str(
+            [
+                span.name,
+                span.status.description,
+                dict(span.attributes or {}),
+                [dict(event.attributes or {}) for event in span.events],
+            ]
+        )
         for span in spans.ended
     )
 

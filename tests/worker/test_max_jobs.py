@@ -153,7 +153,7 @@ async def test_each_job_of_a_batch_counts(
 
 @pytest.mark.parametrize("most", [1, 2, 5, 11])
 async def test_batches_and_others_count_together(app: adjourn.App, bench: Bench, claimed: list[int], most: int) -> None:
-    ran: list[int] = []
+    ran: list[int | None] = []
 
     @app.task(name="a", batch=Batch(3))
     async def several(jobs: list[BatchItem]) -> None:

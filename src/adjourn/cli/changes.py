@@ -124,9 +124,19 @@ class Changes(Commands):
         manager = self._app.job_manager
         if "yes" in words:
             noted = manager_of(self._app, {"statuses": statuses, **given})
+            filters = {key: value for key, value in given.items() if key != "limit"}
+            most = given.get("limit")
+            # What is changed matches the filters afterwards, too, unless it has moved away.
+            stays = name == "change" and not ("move_to" in options and "queue" in given)
+
+            def left() -> int:
+                done = progress.done or 0
+                count = manager.count_jobs(**filters, statuses=statuses) - (done if stays else 0)
+                return max(count if most is None else min(count, most - done), 0)
+
             if name in ("retry", "delete"):
                 given["statuses"] = statuses
-            with ProgressReport(DOING[name]) as progress:
+            with ProgressReport(DOING[name], left=left, is_quiet=self._is_quiet) as progress:
                 try:
                     changed: list[int] = getattr(noted, f"{name}_jobs")(**given, **options, progress=progress)
                 except KeyboardInterrupt:

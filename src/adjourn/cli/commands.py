@@ -21,12 +21,15 @@ class Commands:
         An open app.
     screen
         Prints the answers.
+    is_quiet
+        Whether not to say how far something is that takes long.
     """
 
-    def __init__(self, app: App, screen: Screen) -> None:
+    def __init__(self, app: App, screen: Screen, *, is_quiet: bool = False) -> None:
         super().__init__()
         self._app = app
         self._screen = screen
+        self._is_quiet = is_quiet
 
     @property
     def _changing(self) -> JobManager:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import Any
 
 from adjourn.cli import flags
+from adjourn.cli.progress import ProgressReport, add_quiet
 from adjourn.exceptions import AdjournException
 
 WEB = "127.0.0.1:8180"
@@ -37,6 +39,7 @@ def add_parser(commands: Any) -> None:
         metavar="NUMBER",
         help="count only this many of the files, for a shorter demo; default: all",
     )
+    add_quiet(parser, "DEMO_QUIET")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,4 +52,5 @@ def run(options: argparse.Namespace) -> int:
             raise
         message = f'The demo needs {error.name}, which is not installed: pip install "adjourn[demo]"'
         raise AdjournException(message) from error
-    return show.run(getattr(options, "files", None), getattr(options, "web", None))
+    progress = functools.partial(ProgressReport, is_quiet=getattr(options, "quiet", False))
+    return show.run(getattr(options, "files", None), getattr(options, "web", None), progress)

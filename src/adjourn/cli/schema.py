@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjourn import sql
+from adjourn._domain.indexes import UnbuiltIndex
 from adjourn._domain.spelling import hint
 from adjourn.cli import applications, flags
-from adjourn.cli.progress import ProgressReport
+from adjourn.cli.progress import ProgressReport, Told, add_quiet
 from adjourn.manager import SchemaManager
 from adjourn.schema import ROLES, grants
 
@@ -51,6 +53,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--schema", metavar="NAME", help="the name of the schema to print with --read or --roles; default: the app's"
     )
+    add_quiet(parser, "SCHEMA_QUIET")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,19 +65,40 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+class Building:
+    """Tells how far the indexes are that are being built.
+
+    Parameters
+    ----------
+    look
+        Returns those that are not built yet.
+    """
+
+    def __init__(self, look: Callable[[], Sequence[UnbuiltIndex]]) -> None:
+        self._look = look
+        self._partitions: dict[str, int] = {}
+
+    def __call__(self) -> Told:
+        """Look, and tell how far they are: of all that were ever seen, those that are gone are built."""
+        indexes = self._look()
+        self._partitions.update({index.name: index.partitions for index in indexes})
+        total = sum(self._partitions.values())
+        left = sum(index.partitions - index.built - (index.percent or 0) / 100 for index in indexes)
+        return Told("; ".join(map(str, indexes)), 1 - left / total if total else None)
+
+
 def _apply(options: argparse.Namespace) -> None:
     with applications.load(options).open() as app:
         manager = app.schema_manager
 
-        def tells() -> str:
-            return "; ".join(map(str, manager.list_unbuilt_indexes()))
-
         # The versions are one transaction: if that is interrupted, nothing has changed. Indexes are built afterwards.
-        with ProgressReport("Applying the schema", tells) as progress:
+        with ProgressReport(
+            "Applying the schema", Building(manager.list_unbuilt_indexes), is_quiet=getattr(options, "quiet", False)
+        ) as progress:
             try:
                 done = manager.apply_schema()
             except KeyboardInterrupt:
-                words = progress.words()
+                words = progress.told().words
                 print(
                     f"\nadjourn: interrupted; {words or 'nothing is left half done'}. The same command goes on",
                     file=sys.stderr,

@@ -28,6 +28,7 @@ from adjourn.cli.grammar import (
 )
 from adjourn.cli.limits import LimitCommands
 from adjourn.cli.pauses import switch, switch_schedules
+from adjourn.cli.progress import add_quiet
 from adjourn.cli.workflows import WorkflowCommands
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job, JobCounts, Status
@@ -91,6 +92,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "words", metavar="COMMAND", nargs="*", default=[], help="one of the commands below, with its arguments"
     )
+    add_quiet(parser, "SHELL_QUIET")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -104,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         raise AdjournException('The shell needs rich, which is not installed: pip install "adjourn[cli]"') from error
     app = applications.load_with_tasks(options)
     with app.open():
-        shell = Shell(app, Screen())
+        shell = Shell(app, Screen(), is_quiet=getattr(options, "quiet", False))
         if not options.words:
             return shell.ask()
         try:
@@ -123,10 +125,12 @@ class Shell(Changes, LimitCommands, WorkflowCommands, cmd.Cmd):
         An open app.
     screen
         Prints the answers.
+    is_quiet
+        Whether not to say how far something is that takes long.
     """
 
-    def __init__(self, app: App, screen: Screen) -> None:
-        super().__init__(app, screen)
+    def __init__(self, app: App, screen: Screen, *, is_quiet: bool = False) -> None:
+        super().__init__(app, screen, is_quiet=is_quiet)
         self._failed = False
         self._interactive = sys.stdin.isatty()
         self.prompt = "adjourn> " if self._interactive else ""

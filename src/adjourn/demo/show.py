@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import adjourn
 from adjourn import embedded
@@ -28,7 +29,24 @@ SETTLING_TIME = 0.1
 """Seconds within which the database completes the last statement of a worker that was paused."""
 
 
-def run(limit: int | None = None, web: str | None = None) -> int:
+class Report(Protocol):
+    """Says how far it is, on stderr."""
+
+    def __call__(self, done: int) -> None:
+        """Say how much is done."""
+
+    def aside(self) -> contextlib.AbstractContextManager[None]:
+        """Let something else be printed meanwhile."""
+
+
+class StartsReport(Protocol):
+    """Makes what says how far something is, for the body of a ``with``."""
+
+    def __call__(self, what: str, *, total: int) -> contextlib.AbstractContextManager[Report]:
+        """Make it."""
+
+
+def run(limit: int | None, web: str | None, progress: StartsReport) -> int:
     """Run the demo; return 0 if every file was counted exactly once, 1 if not.
 
     Parameters
@@ -37,6 +55,8 @@ def run(limit: int | None = None, web: str | None = None) -> int:
         How many files to count; None means all.
     web
         Where to show a dashboard, such as ``"127.0.0.1:8180"``, until a signal ends the demo; None for nowhere.
+    progress
+        Makes what says how far it is.
     """
     console = Console(highlight=False)
     paths = library.source_files(limit)
@@ -50,7 +70,7 @@ def run(limit: int | None = None, web: str | None = None) -> int:
                 f"PostgreSQL {server.version} is running; deferring one job for each of {len(paths):,} files, half of "
                 f"them synchronously and half asynchronously; two workers run {CONCURRENCY} jobs at once each"
             )
-            return Show(app, programs, console, paths, web).run()
+            return Show(app, programs, console, paths, progress, web).run()
 
 
 class Show:
@@ -66,17 +86,26 @@ class Show:
         Where to print.
     paths
         The files to count.
+    progress
+        Makes what says how far it is.
     web
         Where to show a dashboard; None for nowhere.
     """
 
     def __init__(
-        self, app: adjourn.App, programs: Programs, console: Console, paths: list[str], web: str | None = None
+        self,
+        app: adjourn.App,
+        programs: Programs,
+        console: Console,
+        paths: list[str],
+        progress: StartsReport,
+        web: str | None = None,
     ) -> None:
         self.app = app
         self.programs = programs
         self.console = console
         self.paths = paths
+        self.progress = progress
         self.web = web
         self.workers: list[str] = list(WORKERS)
 
@@ -158,27 +187,25 @@ class Show:
         """Show the progress until all jobs have ended, and kill a worker half-way."""
         total = len(self.paths)
         done, progress_at = 0, time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console) as progress:
-            bar = progress.add_task("counting", total=total)
+        with self.progress("Counting", total=total) as progress:
             while done < total:
                 time.sleep(POLL_INTERVAL)
                 self.programs.check()
                 before, done = done, self.finished()
-                progress.update(bar, completed=done)
+                progress(done)
                 if done > before:
                     progress_at = time.monotonic()
                 if time.monotonic() > progress_at + PROGRESS_TIMEOUT:
                     raise AdjournException(f"No job has ended for {PROGRESS_TIMEOUT:g} s; {total - done} are left.")
                 if VICTIM in self.workers and total / 2 <= done < total:
-                    self.kill_if_busy(VICTIM)
+                    self.kill_if_busy(VICTIM, progress)
 
     def finished(self) -> int:
         """Count the jobs that have succeeded or failed."""
         return sum(row["succeeded"] + row["failed"] for row in self.app.job_manager.list_queues(task=COUNTING))
 
-    def kill_if_busy(self, name: str) -> None:
-        """Kill a worker if it is running jobs."""
+    def kill_if_busy(self, name: str, progress: Report) -> None:
+        """Kill a worker if it is running jobs, and say so aside from what says how far it is."""
         # Pause it first, so that the jobs that are counted are still running when it is killed.
         self.programs.send(name, signal.SIGSTOP)
         time.sleep(SETTLING_TIME)
@@ -188,10 +215,11 @@ class Show:
             return
         self.programs.kill(name)
         self.workers.remove(name)
-        self.console.print(
-            f"[red]kill -9[/] of {name}, which was running {running} jobs; {SURVIVOR} will take them over "
-            f"{STALLED_WORKER_TIMEOUT:g} s after the last heartbeat of {name}"
-        )
+        with progress.aside():
+            self.console.print(
+                f"[red]kill -9[/] of {name}, which was running {running} jobs; {SURVIVOR} will take them over "
+                f"{STALLED_WORKER_TIMEOUT:g} s after the last heartbeat of {name}"
+            )
 
     def running_jobs(self, name: str) -> int:
         """Count the jobs that a worker is running."""

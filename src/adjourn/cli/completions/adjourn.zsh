@@ -76,6 +76,7 @@ _shtab_adjourn_demo_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--web[show a dashboard, at 127.0.0.1\:8180 unless you say where\; port 0 takes a free one (environment\: ADJOURN_DEMO_WEB)]:HOST:PORT:"
   "--files[count only this many of the files, for a shorter demo\; default\: all (environment\: ADJOURN_DEMO_FILES)]:NUMBER:"
+  "--quiet[do not say how far it is (environment\: ADJOURN_DEMO_QUIET, yes or no)]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -180,6 +181,7 @@ _shtab_adjourn_schema_options=(
   "--migrations-path[print the directory of the migrations\; needs no database and no app]"
   "--roles[print the GRANT statements for roles of the database, such as worker\=shop_worker producer\=shop_web\; kinds\: owner, worker, producer, reader, operator\; without any, for all kinds, as roles adjourn_KIND\; needs no database, and the app only to name the schema]:KIND=ROLE:"
   "--schema[the name of the schema to print with --read or --roles\; default\: the app\'s]:NAME:"
+  "--quiet[do not say how far it is (environment\: ADJOURN_SCHEMA_QUIET, yes or no)]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -187,6 +189,7 @@ _shtab_adjourn_schema_defaults_added=0
 
 _shtab_adjourn_shell_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--quiet[do not say how far it is (environment\: ADJOURN_SHELL_QUIET, yes or no)]"
   "(*)::one of the commands below, with its arguments:"
 )
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from opentelemetry.trace import Status, StatusCode
+
 from adjourn._domain.masking import masked
 from adjourn.jobs import Job
 from adjourn.telemetry import RunOfJob
@@ -23,6 +25,8 @@ ATTEMPT = "adjourn.job.attempt"
 OUTCOME = "adjourn.job.outcome"
 MOST_ARGUMENTS = 4096
 """Characters of arguments that a span holds."""
+MOST_OF_MESSAGE = 200
+"""Characters of an error in the status of its span."""
 
 
 def operation(name: str, kind: str) -> dict[str, Any]:
@@ -83,3 +87,9 @@ def error_type(error: BaseException) -> str:
     """Return the class of an error, with its module unless that is Python's own."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def failed(kind: str, message: str) -> Status:
+    """Return the status of a span with an error: its class and the beginning of its message, which is what viewers show first."""
+    first = message.strip().partition("\n")[0]
+    return Status(StatusCode.ERROR, f"{kind}: {first}"[:MOST_OF_MESSAGE] if first else kind)

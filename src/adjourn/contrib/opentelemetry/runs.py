@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 
 from opentelemetry import trace
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
 from adjourn._domain.masking import mask_of
 from adjourn.contrib.opentelemetry import attributes as names
@@ -107,23 +107,24 @@ class TracedRun(RunObservation):
         if outcome in ("failed", "retried") and error is not None:
             kind = names.error_type(error)
             span.set_attribute(names.ERROR_TYPE, kind)
-            span.set_status(Status(StatusCode.ERROR, kind))
-            if span.is_recording():
-                self._record(span, error)
+            said = self._record(span, error) if span.is_recording() else ""
+            span.set_status(names.failed(kind, said))
         elif outcome == "lost":
             span.add_event("adjourn.job.lost")
         seconds = (self._ended or time.perf_counter()) - self._began
         span.end(self._ended_at)
         self._instruments.ended(self._job, seconds, kind)
 
-    def _record(self, span: Span, error: BaseException) -> None:
+    def _record(self, span: Span, error: BaseException) -> str:
+        """Note an error in the span, and return its message."""
         mask = mask_of(self._job.task_kwargs, self._job.sensitive)
         try:
             message, told = str(error), "".join(traceback.format_exception(error))
         except Exception as unprintable:  # it is the program's own
             message = told = f"It cannot be printed: {type(unprintable).__name__}"
-        facts = {"exception.message": mask(message), "exception.stacktrace": mask(told)}
-        span.record_exception(error, facts, self._ended_at)
+        message = mask(message)
+        span.record_exception(error, {"exception.message": message, "exception.stacktrace": mask(told)}, self._ended_at)
+        return message
 
 
 def _is_child(job: Job, settings: TracingSettings, outside: Span) -> bool:
