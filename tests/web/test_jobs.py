@@ -67,6 +67,10 @@ def failed(app: adjourn.App) -> list[int]:
 def test_jobs_are_found_by_filters_of_the_address(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
     waiting = app.tasks["send"].defer()
     assert [int(id_) for id_ in re.findall(r'data-row="(\d+)"', client.get("/jobs").text)] == [waiting, *failed[::-1]]
+    for query, number in (("status=failed", 1), ("status=failed&queue=none", 0)):
+        assert client.get(f"/jobs?{query}").text.count("with all that match") == number, (
+            "there is nothing to do with none"
+        )
     for query, found in {
         "status=failed,cancelled&order=oldest": failed,
         "status=failed&status=todo&queue=mail": [waiting],

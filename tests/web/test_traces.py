@@ -67,6 +67,7 @@ def test_the_frames_of_a_group_of_exceptions_are_found() -> None:
     def fail() -> None:
         raise ValueError("inner")
 
+    text = ""
     try:
         try:
             fail()

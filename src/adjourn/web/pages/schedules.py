@@ -182,7 +182,7 @@ def _switch(view: View, *, pause: bool) -> Done:
             lead=("The schedules that there are", view.url("schedules")),
         ) from error
     text = f"The schedule of {name} is {word}." if changed else f"The schedule of {name} was {word} already."
-    waits = "" if pause else told_waits(view, lambda: [(declared and declared.queue, task)])
+    waits = "" if pause else told_waits(view, lambda: [(None if declared is None else declared.queue, task)])
     return Done(text + waits, view.url("schedules"))
 
 
