@@ -126,16 +126,35 @@ def test_more_jobs_than_a_change_takes_are_told_as_such(app: adjourn.App, observ
     fail(observer, 1, 2600)
     with TestClient(web.create_app(app, auth=web.anybody, bulk_limit=2100)) as client:
         preview = client.get("/bulk?what=retry&status=failed").text
-        assert "Run again: at least 2,100 jobs" in text_of(preview)
-        assert "More match than the 2,100 that a change takes here: it ends after these" in text_of(preview)
+        assert "Run again: 2,100 jobs" in text_of(preview)
+        assert "More match than the 2,100 that a change takes here: it begins with the oldest, ends after these" in text_of(preview)
+        assert "The newest of all that match" in text_of(preview)
         assert "2,100 jobs changed, at least" not in text_of(ended := page_of(client, preview, typed="2100"))
-        assert "2,100 jobs changed, an unknown number of jobs left as before" in text_of(ended)
+        assert "ended at its limit asked for by anybody" in text_of(ended)
+        assert (
+            "It ended after 2,100 jobs, as many as one change takes here: 2,100 jobs changed, an unknown number of jobs left as before"
+            in text_of(ended)
+        )
+        assert "stopped" not in text_of(ended), "nobody has stopped it"
         assert count(observer, "failed") == 500
         assert app.job_manager.actions.list_audit()[0].outcome is not None
-        assert "stopped after 2,100 jobs" in str(app.job_manager.actions.list_audit()[0].outcome)
+        told = str(app.job_manager.actions.list_audit()[0].outcome)
+        assert "ended after 2,100 jobs, as many as one change takes here" in told
+        assert bulk.is_end(told)
         preview = client.get("/bulk?what=retry&status=failed").text
         assert "Run again: 500 jobs" in text_of(preview)
         assert "More" not in text_of(preview)
+
+
+def test_a_change_of_as_many_jobs_as_it_may_take_has_done_them_all(
+    app: adjourn.App, observer: psycopg.Connection
+) -> None:
+    fail(observer, 1, 10)
+    with TestClient(web.create_app(app, auth=web.anybody, bulk_limit=10)) as client:
+        ended = page_of(client, client.get("/bulk?what=retry&status=failed").text)
+        assert "done asked for by anybody" in text_of(ended)
+        assert "left as before" not in text_of(ended)
+        assert app.job_manager.actions.list_audit()[0].outcome == "ended: 10 jobs changed"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1_000_001, "5", True, None])

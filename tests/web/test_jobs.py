@@ -600,7 +600,7 @@ def test_the_end_of_a_change_is_noted_in_words() -> None:
     change.done, change.skipped = bulk.MOST_JOBS, 0
     told = bulk._told_end(change, "stopped")
     assert told.startswith(
-        "stopped after 100,000 jobs: 100,000 jobs changed, an unknown number of jobs left as before."
+        "ended after 100,000 jobs, as many as one change takes here: 100,000 jobs changed, an unknown number of jobs left as before."
     )
 
 

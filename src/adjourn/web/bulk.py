@@ -305,6 +305,11 @@ class Bulk:
         return self.done + self.skipped >= self.most
 
     @property
+    def has_met_limit(self) -> bool:
+        """Whether it has ended because a change takes no more jobs, and nobody has stopped it."""
+        return self.state == "stopped" and self.is_full
+
+    @property
     def left(self) -> str:
         """How many of the jobs that matched it has not come to, as it is told."""
         left = max(0, self.expected - self.done - self.skipped)
@@ -447,7 +452,7 @@ def _told_batch(bulk: Bulk, ids: list[int]) -> str:
 
 def is_end(outcome: str) -> bool:
     """Return whether a note of a change is that of its end."""
-    return outcome.startswith(("ended: ", "stopped "))
+    return outcome.startswith(("ended: ", "ended after ", "stopped "))
 
 
 def _told_end(bulk: Bulk, state: str) -> str:
@@ -461,7 +466,8 @@ def _told_end(bulk: Bulk, state: str) -> str:
     if state == "failed":
         why = f"by an error ({bulk.error})"
     elif bulk.is_full:
-        why = f"after {counted(bulk.done + bulk.skipped, 'job')}"
+        most = f"ended after {counted(bulk.done + bulk.skipped, 'job')}, as many as one change takes here"
+        return f"{most}: {told}, {bulk.left} left as before. To go on, do the same again with this filter"
     elif bulk.is_abandoned:
         why = "because the dashboard ended"
     return f"stopped {why}: {told}, {bulk.left} left as before. To go on, do the same again with this filter"
