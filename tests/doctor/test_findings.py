@@ -400,9 +400,28 @@ def test_workers_that_were_declared_dead_of_late_are_named_with_where_they_ran(
     (finding,) = found(app, "workers", Level.WARN)
     assert finding.text.startswith("2 workers were declared dead in the last hour: 'w0' (")
     assert ") on web-3, pid 0, last heartbeat 2" in finding.text
-    assert "+00:00 (2 min ago); 'w1' (" in finding.text
+    assert "+00:00 (2 min ago), which had no jobs; 'w1' (" in finding.text
     assert "out-of-memory killer" in finding.remedy
     assert found(app, "workers", Level.OK, Thresholds(deaths_warn=3))
+
+
+@pytest.mark.parametrize(
+    ("freed", "failed", "told"),
+    [
+        (4, 0, "4 of its jobs run again"),
+        (1, 2, "1 of its jobs runs again, 2 failed"),
+        (0, 1, "1 of its jobs failed"),
+    ],
+)
+def test_what_became_of_the_jobs_of_a_dead_worker_is_told(
+    app: adjourn.App, execute: Execute, freed: int, failed: int, told: str
+) -> None:
+    lives(execute)
+    lives(execute, name="w1", seconds=-120)
+    execute("select adjourn.adjourn_rescue_v1(5, '0', 'one', 'worker')")
+    execute(f'update adjourn.adjourn_audit set details = details || \'{{"freed": {freed}, "failed": {failed}}}\'')
+    (finding,) = found(app, "workers", Level.WARN)
+    assert finding.text.endswith(f" ago), {told}")
 
 
 def test_deaths_are_told_beside_that_no_worker_is_alive(app: adjourn.App, execute: Execute) -> None:
@@ -583,6 +602,22 @@ def test_a_queueing_lock_that_is_held_for_long_is_named_with_what_its_job_waits_
         "update adjourn.adjourn_jobs set hold = 1, lock = null, scheduled_at = now() + interval '7 days' where waiting_queueing_lock is not null"
     )
     assert found(app, "jobs", Level.OK)
+
+
+def test_of_a_task_that_this_app_declares_it_is_not_said_that_no_worker_knows_it(
+    app: adjourn.App, execute: Execute
+) -> None:
+    lives(execute)
+    stores(execute, hold=5, columns=", unknown_since", values=", now() - interval '240 s'")
+    declares = adjourn.App(connector=app.connector)
+
+    @declares.task(name="send")
+    def send() -> None: ...
+
+    (finding,) = found(declares, "jobs", Level.WARN)
+    assert finding.text.startswith("A worker that does not know task 'send' has met its jobs: 1 job waits")
+    assert "the first fails in 56 min" in finding.text
+    assert "This app declares it" in finding.remedy
 
 
 def test_when_jobs_of_an_unknown_task_fail_is_told(app: adjourn.App, execute: Execute) -> None:

@@ -8,7 +8,7 @@ from adjourn._domain.wording import counted, first_of, verb
 from adjourn.doctor.findings import Finding, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import NAMED, span
-from adjourn.monitor.deaths import deaths
+from adjourn.monitor.deaths import Death, deaths
 
 DIED_OF_LATE = 3600.0
 """Seconds for which a worker that was declared dead is told of."""
@@ -21,7 +21,7 @@ def died_of_late(patient: Patient) -> Iterator[Finding]:
     died = [each for each in died if each.seconds <= DIED_OF_LATE]
     if not died or len(died) < least:
         return
-    told = [f"{each.worker} ({span(each.silence)} ago)" for each in died[:NAMED]]
+    told = [f"{each.worker} ({span(each.silence)} ago), {_fate(each)}" for each in died[:NAMED]]
     number = f"{len(died):,} workers or more" if is_more else counted(len(died), "worker")
     yield warn(
         f"{number} {verb(len(died), 'was', 'were')} declared dead in the last hour: {first_of(told, len(died), '; ')}",
@@ -30,3 +30,12 @@ def died_of_late(patient: Patient) -> Iterator[Finding]:
         'journalctl --dmesg --since=-2h | grep -i "killed process"',
         f"deaths_warn={least:g}",
     )
+
+
+def _fate(death: Death) -> str:
+    """Return what became of the jobs of a worker."""
+    if death.freed and death.failed:
+        return f"{death.freed:,} of its jobs {verb(death.freed, 'runs', 'run')} again, {death.failed:,} failed"
+    if death.freed:
+        return f"{death.freed:,} of its jobs {verb(death.freed, 'runs', 'run')} again"
+    return f"{death.failed:,} of its jobs failed" if death.failed else "which had no jobs"

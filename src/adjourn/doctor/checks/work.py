@@ -201,9 +201,17 @@ def _unknown(patient: Patient) -> Iterator[Finding]:
     for task in tasks[:NAMED]:
         left = patience - (task["seconds"] or 0.0)
         fails = f"the first fails in {span(left)}" if left > 0 else "the first is about to fail"
+        is_declared = task["task"] in patient.app.tasks
+        told = f"No worker knows task {task['task']!r}"
+        if is_declared:
+            told = f"A worker that does not know task {task['task']!r} has met its jobs"
+        remedy = (
+            "This app declares it: see whether workers of it that serve this queue are alive and have free slots, and which worker of "
+            "another app or an older release serves it, too."
+        )
         yield warn(
-            f"No worker knows task {task['task']!r}: {waiting(task)}; {fails}",
-            f"Deploy the workers with the module that declares it. A worker fails a job that has waited for {span(patience)} "
+            f"{told}: {waiting(task)}; {fails}",
+            f"{remedy if is_declared else 'Deploy the workers with the module that declares it.'} A worker fails a job that has waited for {span(patience)} "
             "(its option unknown_task_timeout, if it was not started with another one); it can be run again later.",
             patient.command(f"shell list_jobs waits_for=task task={shlex.quote(task['task'])}"),
         )
