@@ -233,11 +233,26 @@ def test_the_nearest_file_counts_also_if_it_says_nothing(
 
 
 @pytest.mark.parametrize(
+    "given", [["--only=version"], ["--ignore=jobs"], ["--only=version", "--threshold=ready_warn=3"]]
+)
+@pytest.mark.parametrize("text", ["ignore = ['poolr']", "ignore = 'pooler'", "only = ['wrkers']"])
+def test_a_mistake_in_a_project_is_refused_whatever_the_command_line_names(
+    command: list[str], project: Path, given: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write_text(f"[tool.adjourn.doctor]\n{text}\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, *given])
+    assert ended.value.code == 2
+    assert f"{project}: tool.adjourn.doctor." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("only = 'workers'", "tool.adjourn.doctor.only: 'workers' is no list of checks. Write only = ["),
         ("only = [1]", "tool.adjourn.doctor.only: [1] is no list of checks"),
-        ("ignore = ['nonsense']", "tool.adjourn.doctor.ignore: there is no check 'nonsense'; the checks are connect,"),
+        ("ignore = ['nonsense']", "tool.adjourn.doctor.ignore: there is no check 'nonsense'. The checks are connect,"),
+        ("ignore = ['poolr']", "there is no check 'poolr'; did you mean 'pooler'? The checks are connect,"),
         ("only = ['jobs']\nignore = ['jobs']", "All checks that were to run are ignored."),
         ("treshold = 3", "tool.adjourn.doctor.treshold: there is no such key"),
         ("thresholds = 3", "tool.adjourn.doctor.thresholds: 3 is no table. Write thresholds = {ready_warn = 300}"),
@@ -271,7 +286,7 @@ def test_a_table_that_is_none_is_refused(command: list[str], project: Path, caps
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--only=nonsense"], "the checks are connect, version"),
+        (["--only=nonsense"], "there is no check 'nonsense'. The checks are connect, version"),
         (["--threshold=ready=3"], "There is no threshold 'ready'"),
         (["--threshold=ready_warn=-1"], "zero or more"),
         (["--threshold=ready_warn"], "NAME=NUMBER"),

@@ -126,10 +126,10 @@ def _chosen(options: argparse.Namespace) -> tuple[list[str], Thresholds]:
         if key not in KEYS:
             raise table.refusal(key, f"there is no such key{hint(key, KEYS)} They are: {', '.join(KEYS)}.")
     # Who asks for checks wants them, whatever the project ignores.
+    stored_only, stored_ignored = _stored_names(table, "only"), _stored_names(table, "ignore")
     only = getattr(options, "only", None)
-    ignored = getattr(options, "ignore", None if only is None else ())
-    only = _stored_names(table, "only") if only is None else only
-    ignored = _stored_names(table, "ignore") if ignored is None else ignored
+    ignored = getattr(options, "ignore", stored_ignored if only is None else ())
+    only = stored_only if only is None else only
     chosen = [check.id for check in CHECKS if (not only or check.id in only) and check.id not in ignored]
     if not chosen:
         raise InvalidOption("All checks that were to run are ignored. Leave one of them out of what is ignored.")
@@ -222,7 +222,9 @@ def _names(text: str) -> tuple[str, ...]:
     known, names = tuple(check.id for check in CHECKS), tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in known:
-            raise argparse.ArgumentTypeError(f"there is no check {name!r}; the checks are {', '.join(known)}")
+            raise argparse.ArgumentTypeError(
+                f"there is no check {name!r}{hint(name, known)} The checks are {', '.join(known)}"
+            )
     return names
 
 
