@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -173,3 +174,17 @@ def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["completion", "csh"])
     assert ended.value.code == 2
     assert "choose from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_commands_of_the_help_put_the_script_into_an_empty_home(shell: str, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "adjourn", "completion"]
+    told = subprocess.run(
+        [*program, "--help"], env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True
+    ).stdout
+    (part,) = re.findall(rf"^ *{shell}: ((?:.*\n)+?)(?=\n|^ *\w+: )", told, re.MULTILINE)
+    lines = [line.strip() for line in part.splitlines() if ".zshrc" not in line]
+    script_of_help = "\n".join(lines).replace("adjourn completion", shlex.join(program))
+    subprocess.run(["bash", "-ec", script_of_help], env={**os.environ, "HOME": str(tmp_path)}, check=True)
+    (stored,) = (path for path in tmp_path.rglob("*adjourn*") if path.is_file())
+    assert stored.read_text("utf-8").strip()

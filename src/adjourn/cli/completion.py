@@ -20,9 +20,13 @@ def add_parser(commands: Any) -> None:
         help=HELP,
         description="Print the script that completes commands and options in a shell. It needs no app and no database, and runs nothing of "
         "yours at a press of Tab.\n\n"
-        "bash: adjourn completion bash > ~/.local/share/bash-completion/completions/adjourn\n"
-        "  zsh: adjourn completion zsh > ~/.zfunc/_adjourn, with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc\n"
-        "  fish: adjourn completion fish > ~/.config/fish/completions/adjourn.fish",
+        "bash: mkdir -p ~/.local/share/bash-completion/completions\n"
+        "  adjourn completion bash > ~/.local/share/bash-completion/completions/adjourn\n"
+        "  zsh: mkdir -p ~/.zfunc && adjourn completion zsh > ~/.zfunc/_adjourn\n"
+        "  in ~/.zshrc, in this order: fpath+=~/.zfunc; autoload -Uz compinit; compinit\n"
+        "  fish: mkdir -p ~/.config/fish/completions\n"
+        "  adjourn completion fish > ~/.config/fish/completions/adjourn.fish\n\n"
+        "A shell that is started after that has it.",
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell")
     parser.set_defaults(run=run, parser=parser)
