@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import signal
+import socket
 from collections import Counter
 from pathlib import Path
 
@@ -97,3 +100,29 @@ def test_what_processes_count_adds_up_and_one_that_is_killed_has_no_gauges(
             post(listens, "/defer")
         until(lambda: samples(listens)["adjourn_jobs_ended_total"] == 50)
         assert samples(listens)["adjourn_defers_total"] == 50
+
+
+def asked(listens: Path, path: str) -> str:
+    """Return the answer to a request, as text."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(listens))
+    connection.request("GET", path)
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
+
+
+def test_the_program_of_metrics_md_counts_what_all_processes_defer(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "metrics.md").read_text("utf-8")
+    (program,) = re.findall(r"```python\n(# web_shop\.py\n.*?)```", page, re.DOTALL)
+    (tmp_path / "web_shop.py").write_text(program.replace('"postgresql://localhost/mydb"', repr(database)), "utf-8")
+    (tmp_path / "metrics").mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
+    with gunicorn(tmp_path, "web_shop:web", workers=PROCESSES) as listens:
+        for _ in range(20):
+            assert asked(listens, "/orders") == "Thank you\n"
+        told = 'adjourn_defers_total{queue="mail",result="stored",task="send_mail"} 20.0'
+        assert told in asked(listens, "/metrics")

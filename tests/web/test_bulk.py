@@ -127,7 +127,10 @@ def test_more_jobs_than_a_change_takes_are_told_as_such(app: adjourn.App, observ
     with TestClient(web.create_app(app, auth=web.anybody, bulk_limit=2100)) as client:
         preview = client.get("/bulk?what=retry&status=failed").text
         assert "Run again: 2,100 jobs" in text_of(preview)
-        assert "More match than the 2,100 that a change takes here: it begins with the oldest, ends after these" in text_of(preview)
+        assert (
+            "More match than the 2,100 that a change takes here: it begins with the oldest, ends after these"
+            in text_of(preview)
+        )
         assert "The newest of all that match" in text_of(preview)
         assert "2,100 jobs changed, at least" not in text_of(ended := page_of(client, preview, typed="2100"))
         assert "ended at its limit asked for by anybody" in text_of(ended)
