@@ -79,6 +79,7 @@ def newsletter() -> frames.SeenSnapshot:
                     queues=None,
                     is_alive=True,
                     is_idle=False,
+                    is_ending=False,
                     silence=1.0,
                     age=7300.0,
                     running=10,

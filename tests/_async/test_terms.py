@@ -302,7 +302,7 @@ async def test_deaths_of_workers_count_as_attempts_for_the_tasks_own_retries(
     jobs = [await listed_async(app, job_id) for job_id in (lost, usual)]
     assert [job.status for job in jobs] == ["failed", "failed"]
     ends = [[error["exception"].rpartition(".")[2] for error in job.errors] for job in jobs]
-    assert ends == [["ValueError"], ["ValueError", "ValueError"]]
+    assert ends == [["WorkerLost", "ValueError"], ["ValueError", "ValueError"]]
 
 
 async def test_a_drain_runs_no_job_that_has_expired(app: adjourn.App) -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 import adjourn
 from browser.conftest import Look
 from support.dashboard import newest_workflow
-from support.scenes import overdue, tried_often
+from support.scenes import deaths, overdue, tried_often
 
 PATHS = (
     "/",
@@ -52,7 +52,7 @@ def test_no_page_has_a_fault(
     found: dict[str, Any] = {}
     manager = app.job_manager
     jobs = [manager.list_jobs(status="failed")[0].id, manager.list_jobs(lock="customer 7")[0].id]
-    jobs += [manager.list_jobs(status="doing")[0].id, tried_often(app, observer)]
+    jobs += [manager.list_jobs(status="doing")[0].id, tried_often(app, observer), deaths(observer)]
     several = [*(f"/job?id={job_id}" for job_id in jobs), f"/workflow?id={newest_workflow(observer)}"]
     with chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}) as context:
         look = Look(context.new_page(), address)

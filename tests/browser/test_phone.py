@@ -37,6 +37,7 @@ def test_nothing_is_cut_off(chromium: Browser, address: str, app: adjourn.App, o
     scenes.overdue(observer)
     several = [
         f"/job?id={scenes.tried_often(app, observer)}",
+        f"/job?id={scenes.deaths(observer)}",
         f"/workflow?id={scenes.large_workflow(app)}",
         f"/workflow?id={dashboard.newest_workflow(observer)}",
     ]

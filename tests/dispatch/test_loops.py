@@ -200,6 +200,8 @@ def test_b30_after_its_loop_died_an_app_can_be_opened_and_closed_and_gives_its_c
 
 
 @pytest.mark.usefixtures("unlogged")
+# A loop may die when SQLAlchemy has made a session and nobody has it yet: SQLAlchemy's finalizer ends that, and says so.
+@pytest.mark.filterwarnings("ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning")
 def test_b30_a_loop_that_dies_at_any_moment_of_many_calls_gives_every_connection_back(
     app: adjourn.App, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import html
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -399,6 +400,21 @@ def test_a_worker_is_shown_with_what_it_said_that_it_runs(
     assert told.index("beta") < told.index("alpha"), "those that are silent come first"
     assert f"send mail {job_id} 1" in told
     assert "1 worker is silent" in told
+
+
+@pytest.mark.parametrize("is_ending", [True, False])
+def test_a_worker_that_was_stopped_and_still_runs_jobs_is_told_as_ending(
+    app: adjourn.App, client: TestClient, is_ending: bool
+) -> None:
+    manager = SyncWorkerManager(app.connector.get_sync_connector(), app.connector.json_loads)
+    app.tasks["send"].defer()
+    worker_id = manager.register_worker("alpha", ["mail"], 60)
+    (job,) = manager.exchange(worker_id, (), limit=1, queues=["mail"]).jobs
+    manager.heartbeat(
+        worker_id, 60, (), [(job.id or 0, job.claim)], json.dumps({"concurrency": 1, "ending": is_ending})
+    )
+    told = text_of(client.get("/workers").text)
+    assert (" ending " in told, " working " in told) == (is_ending, not is_ending)
 
 
 def dies(app: adjourn.App, name: str, details: str | None = None, queue: str = "mail") -> int:

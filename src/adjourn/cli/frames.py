@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adjourn._domain.wording import amount, counted, shown, span
-from adjourn.monitor import Snapshot
+from adjourn.monitor import Snapshot, WorkerFigures
 
 BARS = " ▁▂▃▄▅▆▇█"
 REMEMBERED = 40
@@ -341,6 +341,12 @@ def _tasks(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     return columns, list(snapshot.tasks)
 
 
+def _state_of(worker: WorkerFigures) -> str:
+    if not worker.is_alive:
+        return "silent"
+    return "ending" if worker.is_ending else "idle" if worker.is_idle else ""
+
+
 def _workers(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     columns = [
         PaneColumn("worker", lambda row: row.id),
@@ -352,7 +358,7 @@ def _workers(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
             "heartbeat", lambda row: row.silence, lambda value: span(value) + " ago", is_bad=lambda value: value > 30
         ),
         PaneColumn("up for", lambda row: row.age, lambda value: span(value)),
-        PaneColumn("", lambda row: "silent" if not row.is_alive else "idle" if row.is_idle else "", is_number=False),
+        PaneColumn("", _state_of, is_number=False),
     ]
     return columns, sorted(snapshot.workers, key=lambda row: (row.is_alive, -row.running, row.id))
 

@@ -29,7 +29,7 @@ SETTLING_TIME = 0.1
 """Seconds within which the database completes the last statement of a worker that was paused."""
 
 
-class Report(Protocol):
+class DemoProgress(Protocol):
     """Says how far it is, on stderr."""
 
     def __call__(self, done: int) -> None:
@@ -39,14 +39,14 @@ class Report(Protocol):
         """Let something else be printed meanwhile."""
 
 
-class StartsReport(Protocol):
+class StartsProgress(Protocol):
     """Makes what says how far something is, for the body of a ``with``."""
 
-    def __call__(self, what: str, *, total: int) -> contextlib.AbstractContextManager[Report]:
+    def __call__(self, what: str, *, total: int) -> contextlib.AbstractContextManager[DemoProgress]:
         """Make it."""
 
 
-def run(limit: int | None, web: str | None, progress: StartsReport) -> int:
+def run(limit: int | None, web: str | None, progress: StartsProgress) -> int:
     """Run the demo; return 0 if every file was counted exactly once, 1 if not.
 
     Parameters
@@ -98,7 +98,7 @@ class Show:
         programs: Programs,
         console: Console,
         paths: list[str],
-        progress: StartsReport,
+        progress: StartsProgress,
         web: str | None = None,
     ) -> None:
         self.app = app
@@ -204,7 +204,7 @@ class Show:
         """Count the jobs that have succeeded or failed."""
         return sum(row["succeeded"] + row["failed"] for row in self.app.job_manager.list_queues(task=COUNTING))
 
-    def kill_if_busy(self, name: str, progress: Report) -> None:
+    def kill_if_busy(self, name: str, progress: DemoProgress) -> None:
         """Kill a worker if it is running jobs, and say so aside from what says how far it is."""
         # Pause it first, so that the jobs that are counted are still running when it is killed.
         self.programs.send(name, signal.SIGSTOP)

@@ -15,7 +15,7 @@ LATELY = 300.0
 
 
 @attrs.frozen
-class Reason:
+class WhyLate:
     """Why jobs of a queue wait.
 
     Attributes
@@ -33,12 +33,12 @@ class Reason:
     statement: str
 
 
-def reason_of(patient: Patient, queue: str) -> Reason:
+def reason_of(patient: Patient, queue: str) -> WhyLate:
     """Return why jobs of a queue wait that could run."""
     crew, working = patient.crew
     more = patient.command(f"worker --queues={shlex.quote(queue)}")
     if not serving_of(crew, queue):
-        return Reason(UNSERVED, "Start a worker for this queue; see the check workers.", more)
+        return WhyLate(UNSERVED, "Start a worker for this queue; see the check workers.", more)
     slots = slots_of(crew, queues_by_worker(working), queue)
     held = held_back(patient.limits).get(queue, ())
     told = "; ".join(filter(None, (why_late(slots, held, is_served=True), told_held(held))))
@@ -51,16 +51,16 @@ def reason_of(patient: Patient, queue: str) -> Reason:
             if slots.away
             else "Start another worker for this queue."
         )
-        return Reason(told, remedy, more)
+        return WhyLate(told, remedy, more)
     if slots.are_full:
-        return Reason(told, "Start more workers for this queue, or raise their concurrency.", more)
+        return WhyLate(told, "Start more workers for this queue, or raise their concurrency.", more)
     if patient.ended_in(LATELY).get(queue):
-        return Reason(
+        return WhyLate(
             f"{told} now and then, and its jobs do end",
             "More comes than is done: start more workers for this queue.",
             more,
         )
-    return Reason(
+    return WhyLate(
         told,
         "None of its jobs has ended in the last minutes. Look into the logs of its workers; the check xmin names sessions that may have locked "
         "these jobs.",

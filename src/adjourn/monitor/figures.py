@@ -80,8 +80,8 @@ class WorkerFigures:
     ----------
     id, name, queues
         The worker; queues is None for all.
-    is_alive, is_idle
-        Whether its last heartbeat is young enough, and whether it waits for jobs.
+    is_alive, is_idle, is_ending
+        Whether its last heartbeat is young enough, whether it waits for jobs, and whether it was stopped and takes no more.
     silence, age
         Seconds since its last heartbeat, and since it has registered.
     running
@@ -95,6 +95,7 @@ class WorkerFigures:
     queues: list[str] | None
     is_alive: bool
     is_idle: bool
+    is_ending: bool
     silence: float
     age: float
     running: int

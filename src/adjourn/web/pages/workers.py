@@ -8,7 +8,7 @@ from adjourn.monitor.deaths import Death, deaths
 from adjourn.monitor.slots import is_late, taken_of
 from adjourn.web.page import Page, View
 
-_TOLD = ("host", "pid", "version", "python", "concurrency", "buffered", "outbox", "rss")
+_TOLD = ("host", "pid", "version", "python", "concurrency", "buffered", "outbox", "rss", "ending")
 """What the page shows of a worker's details. One that has registered and sent no heartbeat has none."""
 
 SHOWN = 50
