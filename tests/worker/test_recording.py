@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -112,3 +113,36 @@ def test_a_forked_child_does_not_show_the_workers_of_its_parent() -> None:
         with exposition._adding:
             exposition._workers = tuple(each for each in exposition._workers if each is not dict)
     assert callable(remove)
+
+
+def test_a_scrape_while_workers_begin_meets_no_set_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(lambda began, ended: None)
+    monkeypatch.setattr(recorder, "_is_awaited", True)  # there is no loop here
+    kept = [tally.RunTally((recorder,)) for _ in range(300)]
+    for each in kept:
+        recorder.expect(each)
+    failed: list[Exception] = []
+    is_over = threading.Event()
+
+    def scrape() -> None:
+        while not is_over.is_set():
+            try:
+                recorder.tell()
+            except Exception as error:
+                failed.append(error)
+                return
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread = threading.Thread(target=scrape)
+        thread.start()
+        for _ in range(3000):
+            kept.append(tally.RunTally((recorder,)))
+            recorder.expect(kept[-1])
+        is_over.set()
+        thread.join()
+    finally:
+        is_over.set()
+        sys.setswitchinterval(interval)
+    assert failed == []

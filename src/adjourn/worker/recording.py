@@ -42,6 +42,7 @@ class Recorder:
     def renew_locks(self) -> None:
         """Begin with nothing. In a forked child, what was noted is the parent's to tell, and its loop's timers do not exist."""
         self._telling = threading.Lock()
+        self._knowing = threading.Lock()
         self._began: deque[ClaimedJob] = deque()
         self._tallies: weakref.WeakSet[RunTally] = weakref.WeakSet()
         self._is_awaited = False
@@ -55,7 +56,8 @@ class Recorder:
 
     def expect(self, tally: RunTally) -> None:
         """Have a tally count in time. This is called on the event loop of its worker."""
-        self._tallies.add(tally)
+        with self._knowing:
+            self._tallies.add(tally)
         if not self._is_awaited:
             self._await()
 
@@ -69,7 +71,9 @@ class Recorder:
 
     def tell(self) -> None:
         """Tell of what was noted, now. May be called from any thread."""
-        for tally in tuple(self._tallies):
+        with self._knowing:  # the loop of another worker may add its tally meanwhile
+            tallies = tuple(self._tallies)
+        for tally in tallies:
             tally.count()
         self._tell(())
 
