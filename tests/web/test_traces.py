@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 
 from hypothesis import given
@@ -84,3 +85,11 @@ def test_the_frames_of_a_group_of_exceptions_are_found() -> None:
 @given(LINES.map("".join))
 def test_the_pieces_of_any_text_are_that_text(text: str) -> None:
     assert "".join(part.head + part.text for part in parts_of(text)) == text
+
+
+def test_a_path_that_repeats_itself_takes_no_longer_than_its_length() -> None:
+    text = f'  File "{"/Lib/" * 50_000}x.py", line 3, in f\n    code\n'
+    began = time.process_time()
+    (part,) = parts_of(text)
+    assert time.process_time() - began < 2
+    assert part.head + part.text == text
