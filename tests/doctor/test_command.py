@@ -260,6 +260,7 @@ def test_a_mistake_in_a_project_is_refused_whatever_the_command_line_names(
         ("thresholds = {ready_warn = 'soon'}", "thresholds.ready_warn: The threshold ready_warn='soon': pass a number"),
         ("thresholds = {ready_warn = true}", "pass a number of zero or more"),
         ("thresholds = {ready_warn = nan}", "pass a number of zero or more"),
+        ("only = " + "[" * 3000, "cannot be read, so nobody knows what it says in [tool.adjourn.doctor]"),
         ("only = [", "cannot be read, so nobody knows what it says in [tool.adjourn.doctor]"),
     ],
 )
