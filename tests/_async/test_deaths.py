@@ -187,3 +187,15 @@ async def test_a_worker_whose_jobs_were_locked_is_noted_again_only_for_those(sto
     assert (again.counts, again.died) == ((1, 0), 0)
     notes = await died_async(stored)
     assert [(note.target, note.jobs) for note in notes] == [(f"worker {worker}", 1)] * 2
+
+
+@pytest.mark.parametrize(
+    "said", ["[]", "7", '"web-3"', "null", '{"host": 7, "pid": "x", "rss": [1]}', '{"host": {"a": null}, "pid": true}']
+)
+async def test_a_worker_may_have_said_anything_of_itself(app: adjourn.App, said: str) -> None:
+    manager = manager_of(app)
+    worker = await manager.register_worker_async("odd", None, 1000)
+    await manager.heartbeat_async(worker, -1, (), (), said)
+    (dead,) = (await manager.rescue_async(5, 0)).deaths
+    assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, None, None, None)
+    assert str(dead).startswith(f"'odd' ({worker}), last heartbeat ")

@@ -82,6 +82,10 @@ class DeadWorker:
     def of(cls, details: Mapping[str, Any]) -> Self:
         """Read the details of its note in the audit."""
         known = {each.name: details[each.name] for each in attrs.fields(cls) if each.name != "id"}
+        # These are as the worker has said them, and another program may have said anything.
+        for name, kind in (("host", str), ("pid", int), ("rss", int)):
+            if not isinstance(known[name], kind) or isinstance(known[name], bool):
+                known[name] = None
         return cls(**{**known, "id": details["worker_id"], "last_heartbeat_at": time_of(details["last_heartbeat_at"])})
 
     def __str__(self) -> str:

@@ -23,7 +23,8 @@ def note_deaths(
 def _noted(
     tables: Tables, worker: WorkerRow, jobs: Sequence[JobRow], failing: Collection[int], by: str, how: str
 ) -> JSONDict:
-    said: JSONDict = json.loads(worker.details or "{}")
+    details_said: Any = json.loads(worker.details or "{}")
+    said: JSONDict = details_said if isinstance(details_said, dict) else {}
     freed = sorted(job.id for job in jobs if job.id not in failing)
     failed = sorted(job.id for job in jobs if job.id in failing)
     is_silent = worker.expires_at < tables.now

@@ -62,7 +62,11 @@ def table_of(command: str, folder: Path | None = None) -> Table:
         return Table(None, name, {})
     try:
         values: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # ValueError is the base of what both the decoder and the parser raise
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError is the base of what both the decoder and the parser raise
         raise InvalidOption(
             f"{path} cannot be read, so nobody knows what it says in [{name}]: {error}. Mend it."
         ) from error
