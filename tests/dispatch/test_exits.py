@@ -201,9 +201,9 @@ def test_b8_an_interrupt_in_the_middle_of_a_call_cancels_it_and_the_job_is_not_d
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(20)
         # Where the tests run in the background, the shell has it ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         with psycopg.connect(DSN) as connection:
             connection.execute("LOCK TABLE adjourn.adjourn_jobs IN EXCLUSIVE MODE")
+            threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             try:
                 add(app, "never")
             except KeyboardInterrupt:
