@@ -64,9 +64,15 @@ def newsletter() -> frames.SeenSnapshot:
             clock="2030-01-01 12:00:00",
             rates=Rates(deferred=120.0, ended=860.0),
             queues=[
-                QueueFigures(name="mail", ready=10_000, running=28, is_capped=True, latency=65.0, workers=3),
-                QueueFigures(name="print", ready=0, running=2, is_capped=False, latency=0.0, workers=3),
-                QueueFigures(name="search", ready=12, running=0, is_capped=False, latency=1.5, workers=3),
+                QueueFigures(
+                    name="mail", ready=10_000, running=28, is_capped=True, latency=65.0, workers=3, is_paused=False
+                ),
+                QueueFigures(
+                    name="print", ready=0, running=2, is_capped=False, latency=0.0, workers=3, is_paused=False
+                ),
+                QueueFigures(
+                    name="search", ready=12, running=0, is_capped=False, latency=1.5, workers=3, is_paused=False
+                ),
             ],
             waits=[
                 WaitFigures(kind="scheduled", jobs=1204, is_capped=False),

@@ -26,7 +26,13 @@ def snapshot(name: str = "mail", queues: int = 2, **changes: Any) -> Snapshot:
         "rates": Rates(deferred=120.0, ended=60.0),
         "queues": [
             QueueFigures(
-                name=f"{name}{n or ''}", ready=n, running=1, is_capped=n == 1, latency=n * 65.0, workers=1 - n % 2
+                name=f"{name}{n or ''}",
+                ready=n,
+                running=1,
+                is_capped=n == 1,
+                latency=n * 65.0,
+                workers=1 - n % 2,
+                is_paused=n == 0,
             )
             for n in range(queues)
         ],
@@ -94,7 +100,7 @@ oldest ready 65 s   1 worker, 1 silent   1 running   transaction open for 90 s
 deferred     120/s █                    ended      60/s █
 queue  ready  running  oldest ready  workers
 mail1     1+        1          65 s        0
-mail       0        1             -        1
+mail       0        1             -        1  paused
  1 queues  2 running  3 tasks  4 workers  5 database  every 2 s  ? help  q quit
 """
     )
@@ -109,7 +115,13 @@ def busy() -> SeenSnapshot:
     found = SeenSnapshot()
     queues = [
         QueueFigures(
-            name=f"queue of shop {n}", ready=n * 331, running=n % 7, is_capped=n == 40, latency=n * 3.5, workers=n % 5
+            name=f"queue of shop {n}",
+            ready=n * 331,
+            running=n % 7,
+            is_capped=n == 40,
+            latency=n * 3.5 * (n % 9 != 4),
+            workers=n % 5,
+            is_paused=n % 9 == 4,
         )
         for n in range(70)
     ]

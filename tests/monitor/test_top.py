@@ -224,6 +224,11 @@ def test_a_monitor_sees_what_waits_and_what_runs(database: str) -> None:
             assert [(wait.kind, wait.jobs) for wait in look.waits] == [("scheduled", 1)]
             assert [(task.name, task.ended, task.failed) for task in look.tasks] == [("work", 4, 0)]
             assert [worker.name for worker in look.workers] == ["idle"]
+            assert (queue.is_paused, queue.latency > 0, look.latency > 0) == (False, True, True)
+            app.job_manager.pause_queue("mail")
+            look = monitor.look()
+            (queue,) = look.queues
+            assert (queue.is_paused, queue.latency, look.latency) == (True, 0, 0), "no job of it could run"
             time.sleep(0.01)
             rates = monitor.look().rates
             assert rates is not None

@@ -310,6 +310,7 @@ def _queues(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
         PaneColumn("running", lambda row: row.running),
         PaneColumn("oldest ready", lambda row: row.latency, lambda value: span(value) if value else "-", is_bad=_long),
         PaneColumn("workers", lambda row: row.workers, is_bad=lambda value: value == 0),
+        PaneColumn("", lambda row: "paused" if row.is_paused else "", is_number=False),
     ]
     return columns, sorted(snapshot.queues, key=lambda row: (-row.latency, row.name))
 

@@ -24,9 +24,11 @@ class QueueFigures:
         Whether it has more jobs than were looked at.
     latency
         For how many seconds the oldest job could have run that does not; also one that is due, or has a free lock, and that no worker has made
-        ready.
+        ready. 0 while the queue is paused.
     workers
         How many live workers serve it.
+    is_paused
+        Whether it is paused.
     """
 
     name: str
@@ -35,6 +37,7 @@ class QueueFigures:
     is_capped: bool
     latency: float
     workers: int
+    is_paused: bool
 
 
 def latencies(ready: Iterable[Row], late: Iterable[Row]) -> dict[str, float]:

@@ -72,6 +72,7 @@ class Monitor:
         in_queue = Counter(job.queue for job in running)
         # While no worker runs, nobody makes ready what is due, nor places what has a lock.
         latency = latencies(reader.rows("latency"), reader.rows("late"))
+        paused = {row["name"] for row in reader.rows("pauses") if row["scope"] == "queue"}
         counts = {row["queue"]: row for row in reader.rows("queues")}
         queues = [
             QueueFigures(
@@ -79,8 +80,9 @@ class Monitor:
                 ready=max(0, counts[name]["jobs"] - in_queue[name]) if name in counts else 0,
                 running=in_queue[name],
                 is_capped=name in counts and counts[name]["is_capped"],
-                latency=latency.get(name, 0.0),
+                latency=0.0 if name in paused else latency.get(name, 0.0),
                 workers=sum(each.is_alive and (each.queues is None or name in each.queues) for each in workers),
+                is_paused=name in paused,
             )
             for name in {**counts, **latency}
         ]
