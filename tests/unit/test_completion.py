@@ -176,15 +176,35 @@ def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "choose from" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_commands_of_the_help_put_the_script_into_an_empty_home(shell: str, tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "adjourn", "completion"]
+def home_after(commands: str, home: Path) -> Path:
+    """Run commands of a shell with an empty home, and return the script that they have stored."""
+    program = shlex.join([sys.executable, "-m", "adjourn", "completion"])
+    text = commands.replace("adjourn completion", program)
+    subprocess.run(["bash", "-ec", text], env={**os.environ, "HOME": str(home)}, check=True)
+    (stored,) = (path for path in home.rglob("*adjourn*") if path.is_file())
+    return stored
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_commands_of_the_help_put_the_script_into_an_empty_home(
+    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     told = subprocess.run(
-        [*program, "--help"], env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "adjourn", "completion", "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     (part,) = re.findall(rf"^ *{shell}: ((?:.*\n)+?)(?=\n|^ *\w+: )", told, re.MULTILINE)
-    lines = [line.strip() for line in part.splitlines() if ".zshrc" not in line]
-    script_of_help = "\n".join(lines).replace("adjourn completion", shlex.join(program))
-    subprocess.run(["bash", "-ec", script_of_help], env={**os.environ, "HOME": str(tmp_path)}, check=True)
-    (stored,) = (path for path in tmp_path.rglob("*adjourn*") if path.is_file())
-    assert stored.read_text("utf-8").strip()
+    commands = "\n".join(line.strip() for line in part.splitlines() if ".zshrc" not in line)
+    assert home_after(commands, tmp_path).read_text("utf-8") == script(shell, capsys)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_commands_of_the_page_do_so_too(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "shell-completion.md"
+    (block,) = re.findall(
+        rf"^In {shell}:\n\n<!--[^\n]*-->\n```console\n(.*?)```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert home_after(block.replace("$ ", ""), tmp_path).read_text("utf-8") == script(shell, capsys)

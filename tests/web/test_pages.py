@@ -479,7 +479,9 @@ def test_the_page_of_a_job_leads_to_the_worker_with_which_an_attempt_was_lost(
     assert f"Worker number {dead} was declared dead : it was killed, or silent for too long." in text_of(page)
     assert f'href="/audit?target=worker+{dead}"' in page or f'href="/audit?target=worker%20{dead}"' in page
     assert "of which nothing is kept" not in page
-    assert (" given up " in text_of(page), " took " in text_of(page)) == (True, False), "nobody knows for how long it ran"
+    assert (" given up " in text_of(page), " took " in text_of(page)) == (True, False), (
+        "nobody knows for how long it ran"
+    )
 
 
 def test_the_page_of_a_job_says_why_it_waits_as_the_page_of_its_queue_does(
