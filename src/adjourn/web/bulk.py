@@ -305,6 +305,11 @@ class Bulk:
         return self.done + self.skipped >= self.most
 
     @property
+    def has_all(self) -> bool:
+        """Whether it has certainly come to all jobs that matched."""
+        return not self.is_capped and self.done + self.skipped >= self.expected
+
+    @property
     def has_met_limit(self) -> bool:
         """Whether it has ended because a change takes no more jobs, and nobody has stopped it."""
         return self.state == "stopped" and self.is_full
@@ -375,7 +380,7 @@ class Bulks:
                 if position is None or bulk.is_full:
                     break
                 bulk.stopping.wait(PAUSE)
-            state = "stopped" if position is not None else "done"
+            state = "done" if position is None or bulk.has_all else "stopped"
         except (AdjournException, Problem) as error:
             logger.warning("A change of many jobs has ended: %s", error, extra={"action": "web_bulk_failed"})
             bulk.error, state = " ".join(str(error).split()), "failed"
