@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +13,9 @@ import adjourn
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.events import DeadWorker
 from adjourn.jobs import AuditNote, Author
-from adjourn.sql.constants import RESCUED_IDS, RESCUED_NAMES
+from adjourn.sql.constants import NOTED_TEXT, RESCUED_IDS, RESCUED_NAMES
 from adjourn.testing import InMemoryConnector
-from adjourn.types import Statement
+from adjourn.types import JSONDict, Statement
 
 SAID = '{"host": "web-3", "pid": 4242, "rss": 71000000}'
 
@@ -200,3 +201,35 @@ def test_a_worker_may_have_said_anything_of_itself(app: adjourn.App, said: str) 
     (dead,) = manager.rescue(5, 0).deaths
     assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, None, None, None)
     assert str(dead).startswith(f"'odd' ({worker}), last heartbeat ")
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"host": "h" * 5000, "pid": 7}, f" on {'h' * NOTED_TEXT}, pid 7, "),
+        ({"host": {"a": "h" * 5000}, "pid": "7" * 5000}, ", "),
+        ({"host": ["web-3"], "pid": -7}, ", "),
+        ({"host": True, "pid": 10**18, "rss": 10**18}, ", "),
+        ({"host": "", "pid": 0}, " on , pid 0, "),
+    ],
+)
+def test_the_outcome_of_a_note_has_the_beginning_of_what_a_worker_has_said_at_length(
+    app: adjourn.App, said: JSONDict, where: str
+) -> None:
+    manager = manager_of(app)
+    worker = manager.register_worker("n" * 5000, None, 1000)
+    manager.heartbeat(worker, -1, (), (), json.dumps(said))
+    (dead,) = manager.rescue(5, 0).deaths
+    (note,) = died(app)
+    assert note.outcome.startswith(f"{'n' * NOTED_TEXT}{where}last heartbeat 2")
+    assert note.details is not None
+    assert DeadWorker.of(note.details) == dead
+    assert (dead.name, dead.rss) == ("n" * 5000, None)
+
+
+def test_a_worker_that_has_said_a_number_of_any_length_is_rescued(stored: adjourn.App) -> None:
+    manager = manager_of(stored)
+    worker = manager.register_worker("odd", None, 1000)
+    manager.heartbeat(worker, -1, (), (), '{"host": "web-3", "pid": 1e9000, "rss": 1.5}')
+    (dead,) = manager.rescue(5, 0).deaths
+    assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, "web-3", None, None)
