@@ -232,3 +232,17 @@ async def test_a_worker_that_has_said_a_number_of_any_length_is_rescued(stored: 
     await manager.heartbeat_async(worker, -1, (), (), '{"host": "web-3", "pid": 1e9000, "rss": 1.5}')
     (dead,) = (await manager.rescue_async(5, 0)).deaths
     assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, "web-3", None, None)
+
+
+@pytest.mark.parametrize("time", ["-infinity", "infinity", "20000-01-01Z", "1000-01-01 BC"])
+async def test_a_worker_whose_last_heartbeat_was_changed_by_hand_is_rescued(stored: adjourn.App, time: str) -> None:
+    manager = manager_of(stored)
+    worker = await manager.register_worker_async("odd", None, 1000)
+    change = Statement(
+        "change", "update adjourn.adjourn_workers set last_heartbeat_at = %(time)s::text::timestamptz, expires_at = '-infinity'"
+    )
+    await stored.connector.get_async_connector().execute_async(change, {"time": time})
+    rescue = await manager.rescue_async(5, 0)
+    (note,) = await died_async(stored)
+    assert (rescue.died, [dead.id for dead in rescue.deaths]) == (1, [worker])
+    assert note.outcome.endswith(" UTC: it had no jobs")

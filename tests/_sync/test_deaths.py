@@ -233,3 +233,18 @@ def test_a_worker_that_has_said_a_number_of_any_length_is_rescued(stored: adjour
     manager.heartbeat(worker, -1, (), (), '{"host": "web-3", "pid": 1e9000, "rss": 1.5}')
     (dead,) = manager.rescue(5, 0).deaths
     assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, "web-3", None, None)
+
+
+@pytest.mark.parametrize("time", ["-infinity", "infinity", "20000-01-01Z", "1000-01-01 BC"])
+def test_a_worker_whose_last_heartbeat_was_changed_by_hand_is_rescued(stored: adjourn.App, time: str) -> None:
+    manager = manager_of(stored)
+    worker = manager.register_worker("odd", None, 1000)
+    change = Statement(
+        "change",
+        "update adjourn.adjourn_workers set last_heartbeat_at = %(time)s::text::timestamptz, expires_at = '-infinity'",
+    )
+    stored.connector.get_sync_connector().execute(change, {"time": time})
+    rescue = manager.rescue(5, 0)
+    (note,) = died(stored)
+    assert (rescue.died, [dead.id for dead in rescue.deaths]) == (1, [worker])
+    assert note.outcome.endswith(" UTC: it had no jobs")

@@ -18,6 +18,8 @@ begin
     ), known as (
         select w.*, 'worker ' || w.id as target, coalesce(had.ids, '{}') as ids, coalesce(had.freed, '{}') as freed,
                coalesce(had.failed, '{}') as failed, w.expires_at < now() as is_silent,
+               -- Somebody may have set it to any time by hand, infinite ones too.
+               greatest(least(w.last_heartbeat_at, now()), to_timestamp(0)) as heard_at,
                case when jsonb_typeof(w.details -> 'host') = 'string' then w.details ->> 'host' end as host,
                case when jsonb_typeof(w.details -> 'pid') = 'number' and w.details ->> 'pid' ~ '^[0-9]{1,18}$'
                     then (w.details ->> 'pid')::bigint end as pid,
@@ -27,7 +29,7 @@ begin
     ), told as (
         select k.*, jsonb_build_object(
                    'worker_id', k.id, 'name', k.name, 'host', k.host, 'pid', k.pid, 'rss', k.rss,
-                   'started_at', k.started_at, 'last_heartbeat_at', k.last_heartbeat_at, 'is_silent', k.is_silent,
+                   'started_at', k.started_at, 'last_heartbeat_at', k.heard_at, 'is_silent', k.is_silent,
                    'freed', cardinality(k.freed), 'failed', cardinality(k.failed),
                    'freed_ids', k.freed[1 : @rescued_ids], 'failed_ids', k.failed[1 : @rescued_ids]
                ) as known,
@@ -40,7 +42,7 @@ begin
         select p_by, p_how, 'worker.died', t.target, t.known, cardinality(t.ids), t.ids[1 : @noted_ids],
                left(t.name, @noted_text) || coalesce(' on ' || left(t.host, @noted_text), '') || coalesce(', pid ' || t.pid, '')
                || case when t.is_silent then '' else ', left with jobs or was declared dead by hand' end
-               || ', last heartbeat ' || to_char(t.last_heartbeat_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC: '
+               || ', last heartbeat ' || to_char(t.heard_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC: '
                || case when t.ids = '{}' then 'it had no jobs'
                        else cardinality(t.freed) || ' of its jobs freed, ' || cardinality(t.failed) || ' failed' end
         from told t where t.is_first or t.ids <> '{}' order by t.id
