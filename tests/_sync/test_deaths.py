@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 import adjourn
+from adjourn import Batch, BatchItem
+from adjourn._domain.outcomes import HandedBack
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.events import DeadWorker
 from adjourn.jobs import AuditNote, Author
@@ -170,6 +172,48 @@ def test_a_job_that_was_claimed_ahead_has_begun_if_its_worker_has_said_so(app: a
     assert [jobs[job_id].attempts for job_id in ids] == [1, int(has_said), 0]
     assert [len(jobs[job_id].errors) for job_id in ids] == [1, int(has_said), 0]
     assert jobs[once].status == ("failed" if has_said else "todo")
+
+
+@pytest.mark.parametrize("running", [0, 1])
+def test_what_a_call_takes_more_has_begun_only_if_its_call_can_have(app: adjourn.App, running: int) -> None:
+    @app.task(name="many", batch=Batch(4))
+    def many(jobs: list[BatchItem]) -> None: ...
+
+    manager = manager_of(app)
+    ids = many.configure(max_attempts=0).batch_defer(*[{}] * 4)
+    worker = manager.register_worker("mail", None, 1000)
+    claimed = manager.exchange(worker, (), limit=1, queues=None, concurrency=1, running=running, batches='{"many": 4}')
+    assert [job.id for job in claimed.jobs] == ids
+    manager.heartbeat(worker, -1)
+    rescue = manager.rescue(5, 0)
+    assert rescue.counts == ((4, 0) if running else (0, 4))
+
+
+def test_a_job_that_was_handed_back_and_claimed_ahead_again_has_not_begun(app: adjourn.App) -> None:
+    manager = manager_of(app)
+    (job_id,) = app.configure_task("once", max_attempts=0).batch_defer({})
+    worker = manager.register_worker("mail", None, 1000)
+    manager.exchange(worker, (), limit=1, queues=None, concurrency=1, running=0)
+    manager.heartbeat(worker, 1000, (), [(job_id, 1)])
+    back = (HandedBack(job_id, 1),)
+    claimed = manager.exchange(worker, back, limit=1, queues=None, concurrency=1, running=1)
+    assert [(job.id, job.claim) for job in claimed.jobs] == [(job_id, 2)]
+    manager.heartbeat(worker, -1, (), [(job_id, 1)])
+    assert manager.rescue(5, 0).counts == (1, 0)
+    (job,) = app.job_manager.list_jobs()
+    assert (job.status, job.attempts, job.errors) == ("todo", 0, ())
+
+
+def test_a_worker_whose_row_lacks_claims_is_rescued(stored: adjourn.App) -> None:
+    manager = manager_of(stored)
+    ids = stored.configure_task("any", max_attempts=0).batch_defer({}, {}, {})
+    worker = manager.register_worker("mail", None, 1000)
+    manager.exchange(worker, (), limit=3, queues=None, concurrency=1, running=1)
+    manager.heartbeat(worker, -1, (), [(job_id, 1) for job_id in ids])
+    change = Statement("change", "update adjourn.adjourn_workers set running_claims = %(claims)s::integer[]")
+    stored.connector.get_sync_connector().execute(change, {"claims": [1]})
+    rescue = manager.rescue(5, 0)
+    assert (rescue.failed_ids, rescue.rescued_ids) == ((ids[0],), tuple(ids[1:]))
 
 
 def test_a_worker_whose_jobs_were_locked_is_noted_again_only_for_those(stored: adjourn.App) -> None:

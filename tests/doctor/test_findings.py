@@ -432,8 +432,8 @@ def test_a_note_of_a_death_that_was_written_by_hand_is_left_out(app: adjourn.App
     written = [
         *("null", "'null'", "'[]'", "'7'", "'{}'", f"{whole} - 'worker_id'", f"{whole} - 'freed'"),
         *(f'{whole} || \'{{"last_heartbeat_at": "{each}"}}\'' for each in ("soon", "2026-01-01 00:00:00", "infinity")),
-        *(f'{whole} || \'{{"{each}": null}}\'' for each in ("name", "is_silent", "failed", "freed_ids")),
-        f'{whole} || \'{{"freed": true}}\'',
+        *(f"{whole} || '{{\"{each}\": null}}'" for each in ("name", "is_silent", "failed", "freed_ids")),
+        f"{whole} || '{{\"freed\": true}}'",
     ]
     for number, details in enumerate(written):
         for target in (f"'hand {number}'", f"{whole} ->> 'target'"):

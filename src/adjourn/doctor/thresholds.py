@@ -101,6 +101,12 @@ class Thresholds:
         for name, number in changes.items():
             if name not in names:
                 raise InvalidOption(f"There is no threshold {name!r}{hint(name, names)} They are: {', '.join(names)}.")
-            if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= sys.float_info.max:
-                raise InvalidOption(f"The threshold {name}={number!r}: pass a number of zero or more, up to {sys.float_info.max:g}.")
+            if (
+                isinstance(number, bool)
+                or not isinstance(number, (int, float))
+                or not 0 <= number <= sys.float_info.max
+            ):
+                raise InvalidOption(
+                    f"The threshold {name}={number!r}: pass a number of zero or more, up to {sys.float_info.max:g}."
+                )
         return cls(**changes)
