@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 import adjourn
+from adjourn import Batch, BatchItem
 from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import HandedBack
 from adjourn.events import DeadWorker
 from adjourn.jobs import AuditNote, Author
-from adjourn.sql.constants import RESCUED_IDS, RESCUED_NAMES
+from adjourn.sql.constants import NOTED_TEXT, RESCUED_IDS, RESCUED_NAMES
 from adjourn.testing import InMemoryConnector
-from adjourn.types import Statement
+from adjourn.types import JSONDict, Statement
 
 SAID = '{"host": "web-3", "pid": 4242, "rss": 71000000}'
 
@@ -170,6 +173,50 @@ async def test_a_job_that_was_claimed_ahead_has_begun_if_its_worker_has_said_so(
     assert jobs[once].status == ("failed" if has_said else "todo")
 
 
+@pytest.mark.parametrize("running", [0, 1])
+async def test_what_a_call_takes_more_has_begun_only_if_its_call_can_have(app: adjourn.App, running: int) -> None:
+    @app.task(name="many", batch=Batch(4))
+    async def many_async(jobs: list[BatchItem]) -> None: ...
+
+    manager = manager_of(app)
+    ids = await many_async.configure(max_attempts=0).batch_defer_async(*[{}] * 4)
+    worker = await manager.register_worker_async("mail", None, 1000)
+    claimed = await manager.exchange_async(
+        worker, (), limit=1, queues=None, concurrency=1, running=running, batches='{"many": 4}'
+    )
+    assert [job.id for job in claimed.jobs] == ids
+    await manager.heartbeat_async(worker, -1)
+    rescue = await manager.rescue_async(5, 0)
+    assert rescue.counts == ((4, 0) if running else (0, 4))
+
+
+async def test_a_job_that_was_handed_back_and_claimed_ahead_again_has_not_begun(app: adjourn.App) -> None:
+    manager = manager_of(app)
+    (job_id,) = await app.configure_task("once", max_attempts=0).batch_defer_async({})
+    worker = await manager.register_worker_async("mail", None, 1000)
+    await manager.exchange_async(worker, (), limit=1, queues=None, concurrency=1, running=0)
+    await manager.heartbeat_async(worker, 1000, (), [(job_id, 1)])
+    back = (HandedBack(job_id, 1),)
+    claimed = await manager.exchange_async(worker, back, limit=1, queues=None, concurrency=1, running=1)
+    assert [(job.id, job.claim) for job in claimed.jobs] == [(job_id, 2)]
+    await manager.heartbeat_async(worker, -1, (), [(job_id, 1)])
+    assert (await manager.rescue_async(5, 0)).counts == (1, 0)
+    (job,) = await app.job_manager.list_jobs_async()
+    assert (job.status, job.attempts, job.errors) == ("todo", 0, ())
+
+
+async def test_a_worker_whose_row_lacks_claims_is_rescued(stored: adjourn.App) -> None:
+    manager = manager_of(stored)
+    ids = await stored.configure_task("any", max_attempts=0).batch_defer_async({}, {}, {})
+    worker = await manager.register_worker_async("mail", None, 1000)
+    await manager.exchange_async(worker, (), limit=3, queues=None, concurrency=1, running=1)
+    await manager.heartbeat_async(worker, -1, (), [(job_id, 1) for job_id in ids])
+    change = Statement("change", "update adjourn.adjourn_workers set running_claims = %(claims)s::integer[]")
+    await stored.connector.get_async_connector().execute_async(change, {"claims": [1]})
+    rescue = await manager.rescue_async(5, 0)
+    assert (rescue.failed_ids, rescue.rescued_ids) == ((ids[0],), tuple(ids[1:]))
+
+
 async def test_a_worker_whose_jobs_were_locked_is_noted_again_only_for_those(stored: adjourn.App) -> None:
     manager = manager_of(stored)
     ids = await stored.configure_task("any").batch_defer_async({}, {})
@@ -199,3 +246,50 @@ async def test_a_worker_may_have_said_anything_of_itself(app: adjourn.App, said:
     (dead,) = (await manager.rescue_async(5, 0)).deaths
     assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, None, None, None)
     assert str(dead).startswith(f"'odd' ({worker}), last heartbeat ")
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"host": "h" * 5000, "pid": 7}, f" on {'h' * NOTED_TEXT}, pid 7, "),
+        ({"host": {"a": "h" * 5000}, "pid": "7" * 5000}, ", "),
+        ({"host": ["web-3"], "pid": -7}, ", "),
+        ({"host": True, "pid": 10**18, "rss": 10**18}, ", "),
+        ({"host": "", "pid": 0}, " on , pid 0, "),
+    ],
+)
+async def test_the_outcome_of_a_note_has_the_beginning_of_what_a_worker_has_said_at_length(
+    app: adjourn.App, said: JSONDict, where: str
+) -> None:
+    manager = manager_of(app)
+    worker = await manager.register_worker_async("n" * 5000, None, 1000)
+    await manager.heartbeat_async(worker, -1, (), (), json.dumps(said))
+    (dead,) = (await manager.rescue_async(5, 0)).deaths
+    (note,) = await died_async(app)
+    assert note.outcome.startswith(f"{'n' * NOTED_TEXT}{where}last heartbeat 2")
+    assert note.details is not None
+    assert DeadWorker.of(note.details) == dead
+    assert (dead.name, dead.rss) == ("n" * 5000, None)
+
+
+async def test_a_worker_that_has_said_a_number_of_any_length_is_rescued(stored: adjourn.App) -> None:
+    manager = manager_of(stored)
+    worker = await manager.register_worker_async("odd", None, 1000)
+    await manager.heartbeat_async(worker, -1, (), (), '{"host": "web-3", "pid": 1e9000, "rss": 1.5}')
+    (dead,) = (await manager.rescue_async(5, 0)).deaths
+    assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, "web-3", None, None)
+
+
+@pytest.mark.parametrize("time", ["-infinity", "infinity", "20000-01-01Z", "1000-01-01 BC"])
+async def test_a_worker_whose_last_heartbeat_was_changed_by_hand_is_rescued(stored: adjourn.App, time: str) -> None:
+    manager = manager_of(stored)
+    worker = await manager.register_worker_async("odd", None, 1000)
+    change = Statement(
+        "change",
+        "update adjourn.adjourn_workers set last_heartbeat_at = %(time)s::text::timestamptz, expires_at = '-infinity'",
+    )
+    await stored.connector.get_async_connector().execute_async(change, {"time": time})
+    rescue = await manager.rescue_async(5, 0)
+    (note,) = await died_async(stored)
+    assert (rescue.died, [dead.id for dead in rescue.deaths]) == (1, [worker])
+    assert note.outcome.endswith(" UTC: it had no jobs")

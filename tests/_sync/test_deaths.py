@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 
 import pytest
 
 import adjourn
+from adjourn import Batch, BatchItem
+from adjourn._domain.outcomes import HandedBack
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.events import DeadWorker
 from adjourn.jobs import AuditNote, Author
-from adjourn.sql.constants import RESCUED_IDS, RESCUED_NAMES
+from adjourn.sql.constants import NOTED_TEXT, RESCUED_IDS, RESCUED_NAMES
 from adjourn.testing import InMemoryConnector
-from adjourn.types import Statement
+from adjourn.types import JSONDict, Statement
 
 SAID = '{"host": "web-3", "pid": 4242, "rss": 71000000}'
 
@@ -171,6 +174,48 @@ def test_a_job_that_was_claimed_ahead_has_begun_if_its_worker_has_said_so(app: a
     assert jobs[once].status == ("failed" if has_said else "todo")
 
 
+@pytest.mark.parametrize("running", [0, 1])
+def test_what_a_call_takes_more_has_begun_only_if_its_call_can_have(app: adjourn.App, running: int) -> None:
+    @app.task(name="many", batch=Batch(4))
+    def many(jobs: list[BatchItem]) -> None: ...
+
+    manager = manager_of(app)
+    ids = many.configure(max_attempts=0).batch_defer(*[{}] * 4)
+    worker = manager.register_worker("mail", None, 1000)
+    claimed = manager.exchange(worker, (), limit=1, queues=None, concurrency=1, running=running, batches='{"many": 4}')
+    assert [job.id for job in claimed.jobs] == ids
+    manager.heartbeat(worker, -1)
+    rescue = manager.rescue(5, 0)
+    assert rescue.counts == ((4, 0) if running else (0, 4))
+
+
+def test_a_job_that_was_handed_back_and_claimed_ahead_again_has_not_begun(app: adjourn.App) -> None:
+    manager = manager_of(app)
+    (job_id,) = app.configure_task("once", max_attempts=0).batch_defer({})
+    worker = manager.register_worker("mail", None, 1000)
+    manager.exchange(worker, (), limit=1, queues=None, concurrency=1, running=0)
+    manager.heartbeat(worker, 1000, (), [(job_id, 1)])
+    back = (HandedBack(job_id, 1),)
+    claimed = manager.exchange(worker, back, limit=1, queues=None, concurrency=1, running=1)
+    assert [(job.id, job.claim) for job in claimed.jobs] == [(job_id, 2)]
+    manager.heartbeat(worker, -1, (), [(job_id, 1)])
+    assert manager.rescue(5, 0).counts == (1, 0)
+    (job,) = app.job_manager.list_jobs()
+    assert (job.status, job.attempts, job.errors) == ("todo", 0, ())
+
+
+def test_a_worker_whose_row_lacks_claims_is_rescued(stored: adjourn.App) -> None:
+    manager = manager_of(stored)
+    ids = stored.configure_task("any", max_attempts=0).batch_defer({}, {}, {})
+    worker = manager.register_worker("mail", None, 1000)
+    manager.exchange(worker, (), limit=3, queues=None, concurrency=1, running=1)
+    manager.heartbeat(worker, -1, (), [(job_id, 1) for job_id in ids])
+    change = Statement("change", "update adjourn.adjourn_workers set running_claims = %(claims)s::integer[]")
+    stored.connector.get_sync_connector().execute(change, {"claims": [1]})
+    rescue = manager.rescue(5, 0)
+    assert (rescue.failed_ids, rescue.rescued_ids) == ((ids[0],), tuple(ids[1:]))
+
+
 def test_a_worker_whose_jobs_were_locked_is_noted_again_only_for_those(stored: adjourn.App) -> None:
     manager = manager_of(stored)
     ids = stored.configure_task("any").batch_defer({}, {})
@@ -200,3 +245,50 @@ def test_a_worker_may_have_said_anything_of_itself(app: adjourn.App, said: str) 
     (dead,) = manager.rescue(5, 0).deaths
     assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, None, None, None)
     assert str(dead).startswith(f"'odd' ({worker}), last heartbeat ")
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"host": "h" * 5000, "pid": 7}, f" on {'h' * NOTED_TEXT}, pid 7, "),
+        ({"host": {"a": "h" * 5000}, "pid": "7" * 5000}, ", "),
+        ({"host": ["web-3"], "pid": -7}, ", "),
+        ({"host": True, "pid": 10**18, "rss": 10**18}, ", "),
+        ({"host": "", "pid": 0}, " on , pid 0, "),
+    ],
+)
+def test_the_outcome_of_a_note_has_the_beginning_of_what_a_worker_has_said_at_length(
+    app: adjourn.App, said: JSONDict, where: str
+) -> None:
+    manager = manager_of(app)
+    worker = manager.register_worker("n" * 5000, None, 1000)
+    manager.heartbeat(worker, -1, (), (), json.dumps(said))
+    (dead,) = manager.rescue(5, 0).deaths
+    (note,) = died(app)
+    assert note.outcome.startswith(f"{'n' * NOTED_TEXT}{where}last heartbeat 2")
+    assert note.details is not None
+    assert DeadWorker.of(note.details) == dead
+    assert (dead.name, dead.rss) == ("n" * 5000, None)
+
+
+def test_a_worker_that_has_said_a_number_of_any_length_is_rescued(stored: adjourn.App) -> None:
+    manager = manager_of(stored)
+    worker = manager.register_worker("odd", None, 1000)
+    manager.heartbeat(worker, -1, (), (), '{"host": "web-3", "pid": 1e9000, "rss": 1.5}')
+    (dead,) = manager.rescue(5, 0).deaths
+    assert (dead.id, dead.host, dead.pid, dead.rss) == (worker, "web-3", None, None)
+
+
+@pytest.mark.parametrize("time", ["-infinity", "infinity", "20000-01-01Z", "1000-01-01 BC"])
+def test_a_worker_whose_last_heartbeat_was_changed_by_hand_is_rescued(stored: adjourn.App, time: str) -> None:
+    manager = manager_of(stored)
+    worker = manager.register_worker("odd", None, 1000)
+    change = Statement(
+        "change",
+        "update adjourn.adjourn_workers set last_heartbeat_at = %(time)s::text::timestamptz, expires_at = '-infinity'",
+    )
+    stored.connector.get_sync_connector().execute(change, {"time": time})
+    rescue = manager.rescue(5, 0)
+    (note,) = died(stored)
+    assert (rescue.died, [dead.id for dead in rescue.deaths]) == (1, [worker])
+    assert note.outcome.endswith(" UTC: it had no jobs")

@@ -260,6 +260,7 @@ def test_a_mistake_in_a_project_is_refused_whatever_the_command_line_names(
         ("thresholds = {ready_warn = 'soon'}", "thresholds.ready_warn: The threshold ready_warn='soon': pass a number"),
         ("thresholds = {ready_warn = true}", "pass a number of zero or more"),
         ("thresholds = {ready_warn = nan}", "pass a number of zero or more"),
+        ("thresholds = {ready_warn = 1" + "0" * 400 + "}", "pass a number of zero or more, up to 1.79769e+308"),
         ("only = " + "[" * 3000, "cannot be read, so nobody knows what it says in [tool.adjourn.doctor]"),
         ("only = [", "cannot be read, so nobody knows what it says in [tool.adjourn.doctor]"),
     ],
@@ -275,6 +276,26 @@ def test_what_makes_no_sense_in_a_project_is_refused_with_its_file_and_key(
         told = capsys.readouterr().err
         assert words in told
         assert str(project) in told or "All checks" in told
+
+
+def test_a_folder_that_cannot_be_searched_is_told_in_words(
+    command: list[str], project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write_text("[tool.adjourn.doctor]\nonly = ['version']\n", encoding="utf-8")
+    stat = Path.stat
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if path == project:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)  # whoever runs the tests may be allowed everything
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert f"Nobody knows whether there is a file {project}, which may have [tool.adjourn.doctor]: " in told
+    assert "Run the command in a folder that it may search." in told
 
 
 def test_a_table_that_is_none_is_refused(command: list[str], project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -424,6 +424,36 @@ def test_what_became_of_the_jobs_of_a_dead_worker_is_told(
     assert finding.text.endswith(f" ago), {told}")
 
 
+def test_a_note_of_a_death_that_was_written_by_hand_is_left_out(app: adjourn.App, execute: Execute) -> None:
+    lives(execute)
+    lives(execute, name="w1", seconds=-120)
+    execute("select adjourn.adjourn_rescue_v1(5, '0', 'one', 'worker')")
+    whole = "(select details from adjourn.adjourn_audit where action = 'worker.died' order by id limit 1)"
+    written = [
+        *("null", "'null'", "'[]'", "'7'", "'{}'", f"{whole} - 'worker_id'", f"{whole} - 'freed'"),
+        *(f'{whole} || \'{{"last_heartbeat_at": "{each}"}}\'' for each in ("soon", "2026-01-01 00:00:00", "infinity")),
+        *(f"{whole} || '{{\"{each}\": null}}'" for each in ("name", "is_silent", "failed", "freed_ids")),
+        f"{whole} || '{{\"freed\": true}}'",
+    ]
+    for number, details in enumerate(written):
+        for target in (f"'hand {number}'", f"{whole} ->> 'target'"):
+            execute(
+                "insert into adjourn.adjourn_audit (actor, how, action, target, jobs, details, outcome) "
+                f"values ('ann', 'program', 'worker.died', {target}, 0, {details}, 'written by hand')"
+            )
+    for at in ("'infinity'", "now() + interval '9000 years'", "now() + interval '2 days'"):
+        execute(
+            "insert into adjourn.adjourn_audit (at, actor, how, action, target, jobs, details, outcome) "
+            f"values ({at}, 'ann', 'program', 'worker.died', 'hand', 0, {whole}, 'written by hand')"
+        )
+    execute(
+        "insert into adjourn.adjourn_audit (actor, how, action, target, jobs, details, outcome) "
+        f"values ('ann', 'program', 'worker.died', 'less', 0, {whole} - 'host' - 'pid' - 'rss', 'written by hand')"
+    )
+    (finding,) = found(app, "workers", Level.WARN)
+    assert finding.text.startswith("2 workers were declared dead in the last hour: 'w1' (")
+
+
 def test_deaths_are_told_beside_that_no_worker_is_alive(app: adjourn.App, execute: Execute) -> None:
     lives(execute, name="last", seconds=-120)
     execute("select adjourn.adjourn_rescue_v1(5, '0', 'one', 'worker')")

@@ -451,6 +451,22 @@ def test_workers_that_were_declared_dead_are_shown_with_their_host_and_what_beca
     assert client.get("/audit", params={"target": f"worker {dead}"}).text.count("worker.died") == 1
 
 
+def test_a_note_of_a_death_that_was_written_by_hand_is_left_out_of_the_workers_and_in_the_audit(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    dead = dies(app, "alpha")
+    for details in (None, "null", "[]", "{}", '{"worker_id": "x", "name": 7}'):
+        observer.execute(
+            "insert into adjourn.adjourn_audit (actor, how, action, target, jobs, details, outcome) "
+            "values ('ann', 'program', 'worker.died', %s, 0, %s::jsonb, 'written by hand')",
+            (f"worker {dead}" if details else None, details),
+        )
+    client.app.state.site.collector.forget("deaths")  # type: ignore[attr-defined]
+    assert "1 worker was declared dead in the last day" in text_of(client.get("/workers").text)
+    assert text_of(client.get("/audit").text).count("written by hand") == 5
+    assert client.get("/audit", params={"target": f"worker {dead}"}).text.count("worker.died") == 5
+
+
 def test_a_worker_that_was_only_silent_is_told_to_be_here_again(
     app: adjourn.App, client: TestClient, observer: psycopg.Connection
 ) -> None:

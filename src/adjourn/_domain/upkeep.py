@@ -81,11 +81,12 @@ class DeadWorker:
     @classmethod
     def of(cls, details: Mapping[str, Any]) -> Self:
         """Read the details of its note in the audit."""
-        known = {each.name: details[each.name] for each in attrs.fields(cls) if each.name != "id"}
         # These are as the worker has said them, and another program may have said anything.
+        said = {name: details.get(name) for name in ("host", "pid", "rss")}
         for name, kind in (("host", str), ("pid", int), ("rss", int)):
-            if not isinstance(known[name], kind) or isinstance(known[name], bool):
-                known[name] = None
+            if not isinstance(said[name], kind) or isinstance(said[name], bool):
+                said[name] = None
+        known = {each.name: details[each.name] for each in attrs.fields(cls) if each.name not in ("id", *said)} | said
         return cls(**{**known, "id": details["worker_id"], "last_heartbeat_at": time_of(details["last_heartbeat_at"])})
 
     def __str__(self) -> str:

@@ -95,6 +95,8 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
         claim.is_to_repeat = True
     tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
     slots = max(asked.concurrency - asked.running, 0)
+    # A call that begins at once takes more jobs with it.
+    calls = {job.task_name for job in picked[:slots] if job.is_batch}
     claim.is_full = len(picked) >= asked.limit
     picked += _followers(tables, asked, picked)
     claim.jobs = [
@@ -104,7 +106,8 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
             claim=job.claim + 1,
             started_at=tables.now,
             waiting_queueing_lock=None,
-            claimed_ahead=(number >= slots and job.id not in together) or job.hold in BEHIND_HEADS,
+            claimed_ahead=(number >= slots and (job.id not in together or job.task_name not in calls))
+            or job.hold in BEHIND_HEADS,
             hold=job.hold if job.hold in BEHIND_HEADS else Hold.READY,
             ready_at=tables.now if job.hold in BEHIND_HEADS else job.ready_at,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from adjourn._memory.rules import stored_json
 from adjourn._memory.tables import JobRow, Tables, WorkerRow
-from adjourn.sql.constants import RESCUED_IDS
+from adjourn.sql.constants import NOTED_TEXT, RESCUED_IDS
 from adjourn.types import JSONDict
 
 
@@ -31,7 +31,8 @@ def _noted(
     details: JSONDict = {
         "worker_id": worker.id,
         "name": worker.name,
-        **{name: said.get(name) for name in ("host", "pid", "rss")},
+        "host": said["host"] if isinstance(said.get("host"), str) else None,
+        **{name: _number(said.get(name)) for name in ("pid", "rss")},
         "started_at": worker.started_at.isoformat(),
         "last_heartbeat_at": worker.last_heartbeat_at.isoformat(),
         "is_silent": is_silent,
@@ -40,13 +41,18 @@ def _noted(
         "freed_ids": freed[:RESCUED_IDS],
         "failed_ids": failed[:RESCUED_IDS],
     }
-    host = "" if details["host"] is None else f" on {details['host']}"
+    host = "" if details["host"] is None else f" on {details['host'][:NOTED_TEXT]}"
     pid = "" if details["pid"] is None else f", pid {details['pid']}"
     left = "" if is_silent else ", left with jobs or was declared dead by hand"
     beat = worker.last_heartbeat_at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     told = f"{len(freed)} of its jobs freed, {len(failed)} failed" if jobs else "it had no jobs"
     note: dict[str, Any] = {"actor": by, "how": how, "action": "worker.died", "target": f"worker {worker.id}"}
     note |= {"filter": None, "details": stored_json(json.dumps(details)), "jobs": len(jobs)}
-    outcome = f"{worker.name}{host}{pid}{left}, last heartbeat {beat}: {told}"
+    outcome = f"{worker.name[:NOTED_TEXT]}{host}{pid}{left}, last heartbeat {beat}: {told}"
     tables.add_note({**note, "outcome": outcome, "address": None, "request_id": None})
     return details
+
+
+def _number(said: object) -> int | None:
+    """Return a number that a worker has said of itself; None if it is none that can be."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said < 10**18 else None

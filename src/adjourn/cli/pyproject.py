@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,14 +51,14 @@ def table_of(command: str, folder: Path | None = None) -> Table:
     Raises
     ------
     InvalidOption
-        If the file cannot be read, or the table is none.
+        If the file cannot be read, a folder cannot be searched for it, or the table is none.
     """
     name = f"tool.adjourn.{command}"
     try:
         start = Path.cwd() if folder is None else folder.absolute()
     except FileNotFoundError:  # the current directory was removed
         return Table(None, name, {})
-    path = next((path for each in (start, *start.parents) if (path := each / NAME).is_file()), None)
+    path = next((path for each in (start, *start.parents) if _is_file(path := each / NAME, name)), None)
     if path is None:
         return Table(None, name, {})
     try:
@@ -75,3 +76,16 @@ def table_of(command: str, folder: Path | None = None) -> Table:
         if not isinstance(values, dict):
             raise InvalidOption(f"{path}: {name} is no table. Write [{name}] and its keys below it.")
     return Table(path, name, values)
+
+
+def _is_file(path: Path, name: str) -> bool:
+    # Path.is_file says of a folder that cannot be searched that it has no such file, or raises, as the version of Python has it.
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InvalidOption(
+            f"Nobody knows whether there is a file {path}, which may have [{name}]: {error}. "
+            "Run the command in a folder that it may search."
+        ) from error

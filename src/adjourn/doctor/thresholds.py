@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 
 import attrs
@@ -95,12 +95,18 @@ class Thresholds:
         Raises
         ------
         InvalidOption
-            If there is none of that name, or a number is not one of zero or more.
+            If there is none of that name, or a number is not one of zero or more, or is more than a float can be.
         """
         names = tuple(attrs.fields_dict(cls))
         for name, number in changes.items():
             if name not in names:
                 raise InvalidOption(f"There is no threshold {name!r}{hint(name, names)} They are: {', '.join(names)}.")
-            if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
-                raise InvalidOption(f"The threshold {name}={number!r}: pass a number of zero or more.")
+            if (
+                isinstance(number, bool)
+                or not isinstance(number, (int, float))
+                or not 0 <= number <= sys.float_info.max
+            ):
+                raise InvalidOption(
+                    f"The threshold {name}={number!r}: pass a number of zero or more, up to {sys.float_info.max:g}."
+                )
         return cls(**changes)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from adjourn._domain.times import time_of
 from adjourn._domain.upkeep import DeadWorker
 from adjourn.sql.reading import LISTED
 from adjourn.types import Row
+
+_KINDS: Mapping[str, type] = {
+    "worker_id": int,
+    "name": str,
+    "last_heartbeat_at": str,
+    "is_silent": bool,
+    "freed": int,
+    "failed": int,
+    "freed_ids": list,
+    "failed_ids": list,
+}
+"""What the details of a note must have; what a worker has said of itself may be missing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,12 +66,28 @@ class Death:
 def deaths(rows: Sequence[Row]) -> tuple[list[Death], bool]:
     """Return the deaths, the latest first, and whether there may be more, from rows of ``sql/monitor/deaths``.
 
-    A worker some of whose jobs were locked has a note for each time when others were freed.
+    A worker some of whose jobs were locked has a note for each time when others were freed. A note that no rescue has written is left
+    out, as nobody knows what it says.
     """
     notes: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in filter(_is_readable, rows):
         notes.setdefault(row["target"], []).append(row)
     return [_death(each) for each in notes.values()], len(rows) >= LISTED
+
+
+def _is_readable(row: Row) -> bool:
+    details = row["details"]
+    if not isinstance(details, dict):
+        return False
+    for name, kind in _KINDS.items():
+        value = details.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
+            return False
+    try:
+        # A time without a zone cannot be told from when it was noticed.
+        return time_of(details["last_heartbeat_at"]).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _death(notes: Iterable[Row]) -> Death:

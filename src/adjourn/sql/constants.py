@@ -54,6 +54,8 @@ RESCUED_IDS = 20
 """So many of their jobs it names: the first that are freed, and the first that fail."""
 NOTED_IDS = 1_000
 """So many of the jobs of a worker that has died are in its note."""
+NOTED_TEXT = 100
+"""So many characters of its name, and of that of its host, are in the outcome of the note."""
 MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""
 APART_FROM = 2
@@ -106,6 +108,7 @@ NUMBERS: dict[str, int | str] = {
     "rescued_names": RESCUED_NAMES,
     "rescued_ids": RESCUED_IDS,
     "noted_ids": NOTED_IDS,
+    "noted_text": NOTED_TEXT,
     "apart_from": APART_FROM,
     "resting": RESTING,
     "few_queues": FEW_QUEUES,

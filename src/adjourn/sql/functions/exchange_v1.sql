@@ -292,7 +292,15 @@ begin
             if v_picked <> '{}' then
                 -- Those that can begin at once, unless that is all of them.
                 v_first := case when cardinality(v_picked) > greatest(p_concurrency - p_running, 0) then
-                    v_picked[1 : greatest(p_concurrency - p_running, 0)] || v_more end;
+                    v_picked[1 : greatest(p_concurrency - p_running, 0)] end;
+                if v_first is not null and v_more <> '{}' then
+                    -- A call that begins at once takes more jobs with it.
+                    v_first := v_first || array(
+                        select more.id from @schema.adjourn_jobs more where more.id = any(v_more) and more.task_name in (
+                            select j.task_name from @schema.adjourn_jobs j where j.id = any(v_first) and j.is_batch
+                        )
+                    );
+                end if;
                 -- Those behind a head have not passed limits and pauses.
                 if p_follow > 0 and not v_restricted then
                     return query

@@ -2,5 +2,5 @@
 select a.target, a.actor as by, a.how, a.details, cardinality(a.ids) > 0 as has_ids,
        extract(epoch from now() - a.at)::double precision as seconds, extract(epoch from a.at)::double precision as at
 from @schema.adjourn_audit a
-where a.action = 'worker.died' and a.at > now() - interval '1 day'
+where a.action = 'worker.died' and a.at > now() - interval '1 day' and a.at < now() + interval '1 day' and a.target is not null
 order by a.at desc, a.id desc limit @listed
