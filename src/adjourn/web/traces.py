@@ -9,9 +9,7 @@ import attrs
 
 # A group of exceptions has bars before its frames.
 _FRAME = re.compile(r'(?P<before>[ |]*)File "(?P<path>[^\n]*)", line (?P<line>\d+)(?:, in (?P<name>[^\n]*))?')
-_LIBRARIES = re.compile(
-    r"[\\/](?:site|dist)-packages[\\/]|[\\/]lib(?:64)?[\\/]python\d|[\\/]Lib[\\/]|^<frozen "
-)
+_LIBRARIES = re.compile(r"[\\/](?:site|dist)-packages[\\/]|[\\/]lib(?:64)?[\\/]python\d|[\\/]Lib[\\/]|^<frozen ")
 
 
 @attrs.frozen
