@@ -482,3 +482,26 @@ async def test_statements_of_callers_do_not_stop_a_worker(app: adjourn.App, benc
         await bench.ended(held[1])
         job = await bench.ended(held[2])
         assert job.attempts == 2
+
+
+async def test_a_worker_that_has_run_as_many_jobs_as_it_may_waits_for_a_held_row(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HELD_PATIENCE", 0.2)
+    release = asyncio.Event()
+
+    @app.task(name="t")
+    async def task() -> None:
+        await release.wait()
+
+    job_id = await task.defer_async()
+    running = asyncio.create_task(app.run_worker_async(max_jobs=1, install_signal_handlers=False))
+    await bench.ended(job_id, "doing")
+    hold(holder, job_id)
+    release.set()
+    done, _ = await asyncio.wait({running}, timeout=2)
+    assert not done
+    holder.commit()
+    async with asyncio.timeout(30):
+        await running
+    assert await bench.status(job_id) == "succeeded"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 import time
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import adjourn
 from adjourn import Batch, BatchItem, JobContext, RetryStrategy
 from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn.exceptions import WorkerStuck
 from adjourn.worker import Worker
 from support.bench import Bench
 
@@ -211,3 +214,80 @@ async def test_two_workers_share_the_jobs(app: adjourn.App, bench: Bench, claime
     await asyncio.gather(run(bench, concurrency=4, max_jobs=4), run(bench, concurrency=4, max_jobs=6))
     assert sorted(claimed) == ids
     assert await statuses(bench, ids) == ["succeeded"] * 10
+
+
+async def test_a_batch_waits_for_no_jobs_that_the_worker_may_not_claim(app: adjourn.App, bench: Bench) -> None:
+    @app.task(name="t", batch=Batch(10, wait=60))
+    async def task(jobs: list[BatchItem]) -> None: ...
+
+    ids = await task.batch_defer_async(*[{}] * 5)
+    await run(bench, max_jobs=3, concurrency=2)
+    assert await statuses(bench, ids) == ["succeeded"] * 3 + ["todo"] * 2
+
+
+@pytest.mark.parametrize("batch", [None, Batch(4)])
+async def test_jobs_of_unknown_tasks_do_not_count(app: adjourn.App, bench: Bench, batch: Batch | None) -> None:
+    async def work() -> None: ...
+
+    async def work_on(jobs: list[BatchItem]) -> None: ...
+
+    task = app.task(name="t")(work) if batch is None else app.task(name="t", batch=batch)(work_on)
+    for _ in range(3):
+        await app.configure_task("nowhere").defer_async()
+    ids = await task.batch_defer_async(*[{}] * 5)
+    await run(bench, max_jobs=2, concurrency=4, unknown_task_timeout=1000)
+    assert await statuses(bench, ids) == ["succeeded"] * 2 + ["todo"] * 3
+
+
+async def test_jobs_that_go_back_because_the_loop_is_blocked_do_not_count(app: adjourn.App, bench: Bench) -> None:
+    ran: list[int] = []
+
+    @app.task(name="t")
+    async def task(n: int) -> None:
+        ran.append(n)
+        if len(ran) == 1:
+            time.sleep(2)
+
+    ids = await task.batch_defer_async(*({"n": n} for n in range(8)))
+    await run(bench, max_jobs=4, concurrency=4)
+    assert len(ran) == 4
+    assert (await statuses(bench, ids)).count("succeeded") == 4
+
+
+async def test_one_whose_last_jobs_do_not_end_is_stuck(app: adjourn.App, bench: Bench) -> None:
+    go = threading.Event()
+
+    @app.task(name="t", timeout=0.1)
+    def endless() -> None:
+        go.wait(30)
+
+    @app.task(name="u")
+    async def other() -> None:
+        await asyncio.sleep(0.3)
+
+    await endless.defer_async()
+    last = await other.defer_async()
+    try:
+        with pytest.raises(WorkerStuck, match="its only slot"):
+            await run(bench, max_jobs=2, concurrency=3, stuck_worker_timeout=0.3)
+    finally:
+        go.set()
+    assert await bench.status(last) == "succeeded"
+
+
+async def test_one_that_runs_its_last_jobs_says_that_it_ends(app: adjourn.App, bench: Bench) -> None:
+    go = asyncio.Event()
+
+    @app.task(name="t")
+    async def task() -> None:
+        await go.wait()
+
+    worker = Worker(app, install_signal_handlers=False, max_jobs=1, concurrency=2, update_heartbeat_interval=0.1)
+    running = asyncio.create_task(worker.run())
+    job_id = await task.defer_async()
+    await bench.ended(job_id, "doing")
+    assert worker._exchange is not None
+    assert json.loads(worker._exchange.report.details)["ending"]
+    go.set()
+    async with asyncio.timeout(30):
+        await running

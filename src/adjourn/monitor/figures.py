@@ -84,7 +84,7 @@ class WorkerFigures:
     id, name, queues
         The worker; queues is None for all.
     is_alive, is_idle, is_ending
-        Whether its last heartbeat is young enough, whether it waits for jobs, and whether it was stopped and takes no more.
+        Whether its last heartbeat is young enough, whether it waits for jobs, and whether it takes no more: it was stopped, or runs its last jobs.
     silence, age
         Seconds since its last heartbeat, and since it has registered.
     running

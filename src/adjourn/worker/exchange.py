@@ -134,7 +134,7 @@ class Exchange:
             outbox=len(self._outbox),
             listens=self._is_listening,
             silence=time.monotonic() - self.served_at,
-            is_ending=self.slots.is_stopping,
+            is_ending=self.slots.is_ending,
         )
 
     @property
@@ -373,7 +373,10 @@ class Exchange:
         return looks_again
 
     def _has_to_leave(self, now: float) -> bool:
-        """Tell whether not to wait any longer for outcomes that were set aside, when a stopping worker has nothing else."""
+        """Tell whether not to wait any longer for outcomes that were set aside, when a worker that ends has nothing else. One that
+        has run as many jobs as it may is in no hurry."""
+        if not self.slots.is_stopping:
+            return not len(self._outbox)
         if self._leave_at is None:
             self._leave_at = now + HELD_PATIENCE
         return not len(self._outbox) or now >= self._leave_at

@@ -81,8 +81,10 @@ class Executor:
         self._on_loop = LoopRunner(self._finish, self.halt, lambda: worker.may_be_interrupted)
         self._on_room = on_room
         self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt, self._look_at_slots)
+        self.runs_last: bool = False
+        """Whether no job begins after those that run."""
         self._overdue = Overdue(
-            options.concurrency,
+            lambda: self.slots,
             options.stuck_worker_timeout,
             left=lambda: len(self._in_threads.left),
             on_run=self._tell_overdue,
@@ -118,6 +120,11 @@ class Executor:
     def slots_held(self) -> int:
         """How many slots are taken: by running jobs, and by threads that still run what nobody follows any more."""
         return len(self._runs) - len(self._calls.companions) + len(self._in_threads.left)
+
+    @property
+    def slots(self) -> int:
+        """How many slots may run jobs: no others than those that are taken, if no job begins any more."""
+        return max(1, self.slots_held) if self.runs_last else self._options.concurrency
 
     @property
     def overdue(self) -> list[int]:
@@ -374,6 +381,8 @@ class Executor:
             run.timer.cancel()
         if run.abort_reason is not None:
             self._overdue.discard(run)
+        elif self.runs_last:
+            self._overdue.check()
         duration = time.perf_counter() - run.began
         if run in self._calls.companions:
             self._calls.leave(run)
@@ -411,7 +420,7 @@ class Executor:
         if self._events.wants(SlotsLost):
             options = self._options
             worker = WorkerIdentity(name=options.name, id=self._worker.worker_id, queues=options.queues)
-            slots, ends_after = options.concurrency, options.stuck_worker_timeout
+            slots, ends_after = self.slots, options.stuck_worker_timeout
             self._events.emit(SlotsLost(worker=worker, slots=slots, duration=duration, ends_after=ends_after))
 
     def _tell(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:

@@ -71,6 +71,12 @@ class Gathering:
                 self._timers[name] = loop.call_later(self._batches[name].wait, self._wait_no_longer, name)
         return others
 
+    def wait_no_longer(self) -> None:
+        """Have the calls begin of all that wait, because no more jobs come."""
+        for name in sorted(name for name, waiting in self._waiting.items() if waiting):
+            for job in self._call_of(name):
+                self._on_ready(job)
+
     def take_all(self) -> Iterator[ClaimedJob]:
         """Take one job after the other, so that no call takes it."""
         for waiting in self._waiting.values():

@@ -22,7 +22,7 @@ class Overdue:
     Parameters
     ----------
     slots
-        How many jobs the worker runs at once.
+        Returns how many jobs the worker can run at once.
     patience
         Seconds for which all slots may be lost; None for no limit.
     left
@@ -37,7 +37,7 @@ class Overdue:
 
     def __init__(
         self,
-        slots: int,
+        slots: Callable[[], int],
         patience: float | None,
         left: Callable[[], int],
         on_run: Callable[[Run], object],
@@ -74,7 +74,7 @@ class Overdue:
 
     def check(self) -> None:
         """See whether all slots are lost; to be called when something has changed."""
-        is_lost = not self._is_closed and len(self._runs) + self._left() >= self._slots
+        is_lost = not self._is_closed and len(self._runs) + self._left() >= self._slots()
         if is_lost and self._timer is None:
             self._lost_since = time.monotonic()
             self._wait_for_slots()

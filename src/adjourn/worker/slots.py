@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from adjourn._domain.claimed import ClaimedJob
-from adjourn._domain.outcomes import Claim, Ended, HandedBack, Outcome
+from adjourn._domain.outcomes import Claim, Ended, HandedBack, Outcome, Unknown
 from adjourn._domain.protocols import WorkerLike
 from adjourn.worker.apart import Apart
 from adjourn.worker.buffer import STALE_BUFFER, Buffer
@@ -136,6 +136,8 @@ class Slots:
     def take(self, jobs: Sequence[ClaimedJob], now: float) -> None:
         """Take jobs that were claimed, best first: begin those for which there are slots, and keep the others."""
         self.buffer.extend(jobs, now)
+        if self._may_begin is not None and self.buffer.gathering and len(self.buffer.claims) >= self._may_begin:
+            self.buffer.gathering.wait_no_longer()  # no more are claimed
         self._start()
 
     def not_begun(self, now: float) -> list[HandedBack]:
@@ -181,6 +183,7 @@ class Slots:
             while not self.is_stopping and executor.slots_held < slots and (job := buffer.take()) is not None:
                 if self._may_begin is not None:
                     self._may_begin -= 1 + len(job.companions)
+                    executor.runs_last = self._may_begin <= 0
                 executor.start(job)
         finally:
             self._is_starting = False
@@ -188,6 +191,9 @@ class Slots:
     def _on_end(self, job: ClaimedJob, outcome: Outcome | None) -> None:
         if outcome is not None:
             self._store(outcome)
+        if self._may_begin is not None and isinstance(outcome, HandedBack | Unknown):
+            self._may_begin += 1  # it has not run
+            self.executor.runs_last = self._may_begin <= 0
         if self.buffer.followers:
             if outcome is None or isinstance(outcome, Ended):
                 self.buffer.follow(job)

@@ -242,6 +242,7 @@ class Worker:
         self._has_ended = False
         self._leave_for = LEAVE_TIMEOUT
         self._stuck_for: float | None = None
+        self._stuck_slots = options.concurrency
         self._heartbeat_ended, self._loop_watch_ended = asyncio.Event(), asyncio.Event()
         self._health_ended = asyncio.Event()
         lease = Lease(options.stalled_worker_timeout, options.update_heartbeat_interval)
@@ -271,12 +272,12 @@ class Worker:
             seconds = None if exchange.last_error is None else options.stalled_worker_timeout
             raise OutcomesNotStored(exchange.unstored, seconds) from exchange.last_error
         if self._stuck_for is not None:
-            raise WorkerStuck(options.concurrency, self._stuck_for)
+            raise WorkerStuck(self._stuck_slots, self._stuck_for)
 
     def _replace(self, seconds: float) -> None:
         """Have this worker end, and another process do its work, because it can run no job any more."""
         if self._exchange is not None:
-            self._stuck_for = seconds
+            self._stuck_for, self._stuck_slots = seconds, self._exchange.executor.slots
             self.stop()
             self._exchange.executor.end_overdue()
 
