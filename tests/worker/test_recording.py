@@ -146,3 +146,27 @@ def test_a_scrape_while_workers_begin_meets_no_set_that_changes(monkeypatch: pyt
         is_over.set()
         sys.setswitchinterval(interval)
     assert failed == []
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+async def test_who_begins_to_record_while_a_worker_runs_is_told_of_no_earlier_run(
+    bench: Bench, app: adjourn.App, statistics: bool
+) -> None:
+    began_in_all: list[Any] = []
+    ended_in_all: list[int] = []
+
+    def note(began: Sequence[Any], ended: Sequence[Any]) -> None:
+        began_in_all.extend(began)
+        ended_in_all.extend(each.jobs for each in ended)
+
+    @app.task(name="t")
+    async def task() -> None: ...
+
+    async with bench.working(statistics=statistics):
+        await bench.ended(await task.defer_async())
+        _, end = record(app, note)
+        for job_id in await task.batch_defer_async({}, {}):
+            await bench.ended(job_id)
+        end()
+        await bench.ended(await task.defer_async())
+    assert (len(began_in_all), sum(ended_in_all)) == (2, 2)

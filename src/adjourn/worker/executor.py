@@ -36,7 +36,7 @@ from adjourn.worker.lookup import Lookup, not_found
 from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
-from adjourn.worker.recording import recorders_of
+from adjourn.worker.recording import know, recorders_of
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 from adjourn.worker.settling import settle
 from adjourn.worker.tally import RunTally
@@ -99,6 +99,7 @@ class Executor:
         self._recorders = recorders_of(worker.app)
         is_stored = options.statistics and self._app.connector.is_shared
         self._tally = RunTally(self._recorders, is_stored=is_stored)
+        know(worker.app, self._tally)
         self.tally: RunTally | None = self._tally if is_stored else None
         """What has become of the jobs and is not stored yet; None if that is not stored."""
         self._runs: dict[int, Run] = {}
@@ -243,7 +244,7 @@ class Executor:
         if self._events.wants(JobStarted):
             for each in (run,) if run.call is None else run.call.runs:
                 self._emit(JobStarted, each)
-        for recorder in self._recorders:
+        for recorder in tuple(self._recorders):  # another thread may end one
             for each in (run,) if run.call is None else run.call.runs:
                 recorder.begin(each.claimed)
         run.timeout = task.timeout or self._options.timeout
@@ -316,7 +317,7 @@ class Executor:
 
     def close(self) -> None:
         """Let the threads end."""
-        for recorder in self._recorders:
+        for recorder in tuple(self._recorders):
             recorder.leave()
         self._overdue.close()
         self._in_threads.close()

@@ -20,7 +20,6 @@ LATEST = 1.0
 Told: TypeAlias = Callable[[Sequence[ClaimedJob], Sequence[EndedRuns]], object]
 """What is told of the runs that have begun or ended since it was told last."""
 
-_changing = threading.Lock()
 _recorders: weakref.WeakKeyDictionary[Any, list[Recorder]] = weakref.WeakKeyDictionary()
 
 
@@ -101,10 +100,32 @@ def _taken(noted: deque[Any]) -> list[Any]:
     return [take() for _ in range(len(noted))]
 
 
+class _Known:
+    """The tallies of the workers in this process, by their apps."""
+
+    def __init__(self) -> None:
+        self.renew_locks()
+        forks.watch(self)
+
+    def renew_locks(self) -> None:
+        """Begin with nothing. In a forked child, a thread of the parent may have held the lock of a tally."""
+        self.changing = threading.Lock()
+        self.tallies: weakref.WeakKeyDictionary[Any, weakref.WeakSet[RunTally]] = weakref.WeakKeyDictionary()
+
+
+_known = _Known()
+
+
 def recorders_of(app: Any) -> list[Recorder]:
     """Return the recorders of an app: always the same list."""
-    with _changing:
+    with _known.changing:
         return _recorders.setdefault(app, [])
+
+
+def know(app: Any, tally: RunTally) -> None:
+    """Have whoever begins to record an app not be told of the runs that a tally has noted before."""
+    with _known.changing:
+        _known.tallies.setdefault(app, weakref.WeakSet()).add(tally)
 
 
 def record(app: Any, told: Told) -> tuple[Recorder, Callable[[], None]]:
@@ -123,6 +144,10 @@ def record(app: Any, told: Told) -> tuple[Recorder, Callable[[], None]]:
         The recorder, and what ends it.
     """
     recorder, recorders = Recorder(told), recorders_of(app)
+    with _known.changing:
+        tallies = tuple(_known.tallies.get(app, ()))
+    for tally in tallies:
+        tally.count()
     recorders.append(recorder)
 
     def end() -> None:
