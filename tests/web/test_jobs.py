@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -1210,3 +1211,14 @@ def test_a_queue_and_a_task_are_paused_and_resumed_by_a_dashboard_whose_app_is_n
                 answer = client.post(f"/do/{scope}.{what}", data=fields, headers={"X-Adjourn-Request": "1"})
                 assert answer.status_code == status, answer.text
                 assert status != 409 or "because it moves, and so nothing was done" in html.unescape(answer.text)
+
+
+@pytest.mark.parametrize(
+    "value", ["tea", "LOCK", "lock,task", "lock\0", "%00", "' or 1=1 --", HOSTILE, "x" * 5000, "time&waits_for=tea"]
+)
+@pytest.mark.parametrize("path", ["/jobs?", "/bulk?what=cancel&"])
+def test_what_jobs_cannot_wait_for_is_refused_by_name(client: TestClient, path: str, value: str) -> None:
+    text = value if value.startswith(("%", "time&")) else quote(value)
+    refused = client.get(f"{path}waits_for={text}")
+    assert (refused.status_code, "waits_for" in refused.text) == (400, True)
+    assert "<script>alert" not in refused.text
