@@ -327,11 +327,19 @@ def test_what_takes_long_says_on_stderr_how_far_it_is_unless_it_is_to_be_quiet(
     if status == "cancelled":
         app.job_manager.cancel_jobs(queue="mail")
     totals: set[int | None] = set()
+    told: list[int | None] = []
+    say = ProgressReport._say
+
+    def note(progress: ProgressReport, *arguments: Any) -> None:
+        say(progress, *arguments)
+        told.append(progress.done)
 
     def wait(progress: ProgressReport, done: int) -> None:
         progress.done = done
         totals.add(until(lambda: progress.total))
+        until(lambda: done == 25 or done in told)  # the end may come before the next look
 
+    monkeypatch.setattr(ProgressReport, "_say", note)
     monkeypatch.setattr(ProgressReport, "__call__", wait)
     typed.capsys.readouterr()
     typed.shell.do([*command.split(" "), "yes"])
