@@ -23,7 +23,8 @@ from adjourn._domain.checks import WAITS_FOR
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.jobs import Author, Job
 from adjourn.limits import Limit
-from adjourn.web import bulk, words
+from adjourn.monitor import waits
+from adjourn.web import bulk
 from adjourn.web.database import Database
 from adjourn.web.pages import ACTIONS, searching
 from adjourn.web.pages.noting import DONE
@@ -677,7 +678,7 @@ def test_jobs_are_found_by_what_they_wait_for(app: adjourn.App, client: TestClie
 
 
 def test_every_wait_has_its_words() -> None:
-    assert tuple(words.WAITED_FOR) == WAITS_FOR
+    assert tuple(waits.WAITS_FOR) == WAITS_FOR
 
 
 def test_the_audit_is_found_by_who_did_it(app: adjourn.App, client: TestClient) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 WAITS_FOR: Mapping[str, str] = {
     "time": "its time",
-    "retry": "its retry",
     "event": "an event",
+    "retry": "its next attempt",
     "lock": "its lock",
     "task": "a worker that knows its task",
-    "turn": "its turn to run apart",
+    "turn": "a turn apart from other jobs",
     "jobs": "other jobs",
-    "limit": "a limit",
+    "limit": "a place under a limit",
     "pause": "the end of a pause",
     "worker": "a worker",
 }

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from adjourn._domain.wording import amount, counted, shown, span
 from adjourn.monitor.commands import command_of
 from adjourn.monitor.unknown import waiting
+from adjourn.monitor.waits import WAITS_FOR
 from adjourn.web import pictures
 from adjourn.web.words import cron_in_words
 
@@ -48,7 +49,7 @@ def environment() -> jinja2.Environment:
         span=span,
         waiting=waiting,
     )
-    made.globals.update(absent=ABSENT, command_of=command_of)
+    made.globals.update(absent=ABSENT, command_of=command_of, waits=WAITS_FOR)
     made.globals.update(sparkline=pictures.sparkline, histogram=pictures.histogram, bar=pictures.bar)
     return made
 

@@ -1,4 +1,4 @@
-"""Words of the dashboard: what jobs wait for, and cron expressions."""
+"""Cron expressions in words."""
 
 from __future__ import annotations
 
@@ -6,19 +6,6 @@ import functools
 
 import cron_descriptor
 
-WAITED_FOR = {
-    "time": "its time",
-    "event": "an event",
-    "retry": "its next attempt",
-    "lock": "its lock",
-    "task": "a worker that knows its task",
-    "turn": "a turn apart from other jobs",
-    "jobs": "other jobs",
-    "limit": "a place under a limit",
-    "pause": "the end of a pause",
-    "worker": "a worker",
-}
-"""How it is told what a job waits for."""
 LONGEST = 200
 """Characters of an expression, and of its words, that are shown."""
 _NAMED = {

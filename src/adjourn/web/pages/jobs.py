@@ -8,6 +8,7 @@ from typing import Any
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.search import MOST_FOUND
+from adjourn.monitor.waits import WAITS_FOR
 from adjourn.types import Row
 from adjourn.web.bulk import KINDS
 from adjourn.web.failures import told_error
@@ -28,7 +29,6 @@ from adjourn.web.pages.searching import (
     wanted_by,
 )
 from adjourn.web.problems import BadInput
-from adjourn.web.words import WAITED_FOR
 
 MOST_PAUSES = 5
 """So many pauses are told above a list."""
@@ -123,7 +123,7 @@ def _form(view: View, columns: list[str]) -> dict[str, Any]:
         "orders": ORDERS,
         "carried": carried(view.query),
         "statuses": STATUSES,
-        "waited_for": WAITED_FOR,
+        "waited_for": WAITS_FOR,
         "chosen": ",".join(given.get("status", ())),
         "chosen_told": " or ".join(told_status(each) for value in given.get("status", ()) for each in value.split(",")),
         "ids": [each for each in given.get("job", []) if each][:MOST_FOUND],

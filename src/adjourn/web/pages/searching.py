@@ -14,11 +14,11 @@ from adjourn._domain.jobs import Job
 from adjourn._domain.search import MOST_FOUND, JobPage, checked_search, position_of
 from adjourn._domain.times import time_or_none
 from adjourn.exceptions import InvalidOption
+from adjourn.monitor.waits import WAITS_FOR
 from adjourn.types import JSONDict
 from adjourn.web.inputs import Inputs
 from adjourn.web.page import View
 from adjourn.web.problems import BadInput
-from adjourn.web.words import WAITED_FOR
 
 STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 TEXTS = ("queue", "task", "lock", "queueing_lock", "error")
@@ -75,7 +75,7 @@ def filters_of(inputs: Inputs) -> JSONDict:
             ids=inputs.ids("job") or None,
             statuses=statuses or None,
             worker_id=inputs.number("worker"),
-            waits_for=inputs.choice("waits_for", WAITED_FOR) or None,
+            waits_for=inputs.choice("waits_for", WAITS_FOR) or None,
             priority=inputs.number("priority", least=-(2**31), most=2**31 - 1),
             min_attempts=attempts,
             args=_arguments(inputs),
@@ -192,7 +192,7 @@ def _value(view: View, name: str, value: Any) -> str:
     if name == "statuses":
         return " or ".join(told_status(each) for each in value)
     if name == "waits_for":
-        return WAITED_FOR[value]
+        return WAITS_FOR[value]
     if name in ("finished_after", "finished_before"):
         return datetime.datetime.fromisoformat(value).astimezone(view.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     if isinstance(value, list):
@@ -219,7 +219,7 @@ def search_due(view: View, wanted: JSONDict, *, after: str | None, look: int, li
             "order", "only jobs that wait have a time when they are due: leave out other statuses, ends and workers."
         )
     if wanted.get("waits_for", DUE["waits_for"][0]) not in DUE["waits_for"]:
-        raise BadInput("order", f"jobs that wait for {WAITED_FOR[wanted['waits_for']]} have no time when they are due.")
+        raise BadInput("order", f"jobs that wait for {WAITS_FOR[wanted['waits_for']]} have no time when they are due.")
     at, _, id_ = (after or f"{FIRST_DUE}_0").rpartition("_")
     try:
         datetime.datetime.fromisoformat(at)
