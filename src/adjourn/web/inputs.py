@@ -167,6 +167,20 @@ class Inputs:
             raise BadInput(name, f"{found!r} is none of these: pass {', '.join(choices)}.")
         return found
 
+    def several(self, name: str, choices: Collection[str]) -> list[str]:
+        """Return those of these words that were passed, in their order.
+
+        Raises
+        ------
+        BadInput
+            If there is another word.
+        """
+        asked = set(self.values.get(name, ()))
+        for each in asked:
+            if each not in choices:
+                raise BadInput(name, f"{each[:40]!r} is none of {', '.join(choices)}.")
+        return [each for each in choices if each in asked]
+
     def flag(self, name: str) -> bool:
         """Return whether a box is checked.
 

@@ -146,12 +146,8 @@ def chosen_columns(view: View) -> list[str]:
     BadInput
         If it names one that there is not.
     """
-    asked = set(view.query.values.get("column", ()))
-    for name in asked:
-        if name not in COLUMNS:
-            raise BadInput("column", f"{name[:40]!r} is none of {', '.join(COLUMNS)}.")
-    usual = usual_columns(view)
-    return [name for name in COLUMNS if name in asked and (name != "args" or "args" in usual)] if asked else usual
+    asked, usual = view.query.several("column", COLUMNS), usual_columns(view)
+    return [name for name in asked if name != "args" or "args" in usual] if asked else usual
 
 
 def row(view: View, job: Job) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from adjourn.web import figures
 from adjourn.web.page import Page, View
 from adjourn.web.pages import pausing
 from adjourn.web.pages.queue import STATES
-from adjourn.web.problems import BadInput
 
 COUNTED = "states"
 """The feed of what waits for something else than a worker. Rows are read for it, so it is only for who has chosen such a column."""
@@ -18,7 +17,7 @@ COUNTED = "states"
 def show(view: View) -> dict[str, Any]:
     """Return the queues."""
     wanted = view.query.text("find").lower()
-    columns = _chosen(view)
+    columns = view.query.several("column", STATES)
     others: dict[tuple[str, str], Row] = {}
     if columns:
         view.site.collector.wait((COUNTED,))
@@ -36,21 +35,6 @@ def show(view: View) -> dict[str, Any]:
         "others": others,
         "other_counts": view.reading(COUNTED),
     }
-
-
-def _chosen(view: View) -> list[str]:
-    """Return the columns that the address names, in their order.
-
-    Raises
-    ------
-    BadInput
-        If it names one that there is not.
-    """
-    asked = set(view.query.values.get("column", ()))
-    for name in asked:
-        if name not in STATES:
-            raise BadInput("column", f"{name[:40]!r} is none of {', '.join(STATES)}.")
-    return [name for name in STATES if name in asked]
 
 
 PAGE = Page(name="queues", title="Queues", show=show, key="q", feeds=(*figures.OF_QUEUES, "waiting"))
